@@ -1,0 +1,23 @@
+"Metadata and dependencies come from settings.ini; pyproject.toml names what is taken from here."
+from configparser import ConfigParser
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+here = Path(__file__).parent
+parser = ConfigParser(delimiters=['='])
+parser.read(here/'settings.ini', encoding='utf-8')
+cfg = parser['DEFAULT']
+lines = lambda key: cfg[key].split('\n')
+
+setup(
+    name=cfg['lib_name'], version=cfg['version'], description=cfg['description'], license=cfg['license'],
+    author=cfg['author'], keywords=cfg['keywords'].split(),
+    long_description=(here/'README.md').read_text(encoding='utf-8'), long_description_content_type='text/markdown',
+    python_requires=f">={cfg['min_python']},<{cfg['max_python']}",
+    install_requires=lines('requirements'), extras_require=dict(dev=lines('dev_requirements')),
+    entry_points=dict(console_scripts=lines('console_scripts'), nbdev=['affect_nb=affect_nb._modidx:d']),
+    packages=find_packages(include=['affect_nb*']) + ['affect_nb.ablations'],
+    package_dir={'affect_nb.ablations': 'nbs/ablations'},
+    package_data={'affect_nb': ['paper/*', 'encoder/**/*'], 'affect_nb.ablations': ['*.ipynb', 'runs/*.ipynb', 'profiles/*.yaml']},
+)
