@@ -30,8 +30,8 @@ def _flat(pred, targ):
     return x, y, known
 
 def _finite(x):
-    bad = np.count_nonzero(np.isnan(x))
-    if bad: raise InputError(f'{bad} predictions of annotated frames are NaN: every annotated frame needs a prediction')
+    bad = np.count_nonzero(~np.isfinite(x))
+    if bad: raise InputError(f'{bad} predictions of annotated frames are NaN or infinite: every annotated frame needs a prediction')
 
 def ccc(
     pred:np.ndarray, # valence or arousal, `(n,)` or `(n, 1)`
