@@ -1,5 +1,5 @@
 "Mangled annotation files, lists and images are read, or refused by one sentence: no other exception, no warning turned crash."
-import io, random, warnings
+import io, random, sys, warnings
 
 import numpy as np, pytest
 from PIL import Image
@@ -62,11 +62,11 @@ def fuzz(folder, trials, seed=0):
     assert 0 < good < trials # the damage is neither always fatal nor always harmless
 
 
-def test_mangled_files(tmp_path): fuzz(tmp_path, 1_000)
+def test_mangled_files(tmp_path): fuzz(tmp_path, 500)
 
 
 @pytest.mark.slow
-def test_mangled_files_long(tmp_path): fuzz(tmp_path, 50_000, seed=1)
+def test_mangled_files_long(tmp_path): fuzz(tmp_path, 20_000, seed=1)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -100,7 +100,9 @@ def encoded(rng, fmt):
 
 
 def mangle_images(folder, trials, seed=0):
-    rng, p, seen = np.random.default_rng(seed), folder/'face.img', 0
+    resource = pytest.importorskip('resource')
+    def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**30 if sys.platform == 'darwin' else 2**20) # GB
+    rng, p, seen, before = np.random.default_rng(seed), folder/'face.img', 0, peak()
     for fmt in ('JPEG', 'PNG', 'BMP', 'WEBP'):
         for _ in range(trials):
             data = np.frombuffer(encoded(rng, fmt), np.uint8).copy()
@@ -108,10 +110,10 @@ def mangle_images(folder, trials, seed=0):
             p.write_bytes(data[:rng.integers(len(data))].tobytes() if rng.random() < .3 else data.tobytes())
             img = reads_or_refuses(lambda p: read_image(p, max_pixels=100_000), p)
             if img is not None: assert img.dtype == np.uint8 and img.ndim == 3 and img.size <= 300_000; seen += 1
-    assert 0 < seen < 4*trials
+    assert 0 < seen < 4*trials and peak() - before < .2 # a false length sets no memory aside
 
 
-def test_mangled_images(tmp_path, capfd): mangle_images(tmp_path, 150)
+def test_mangled_images(tmp_path, capfd): mangle_images(tmp_path, 100)
 
 
 @pytest.mark.slow

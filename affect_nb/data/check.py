@@ -25,6 +25,7 @@ from ..frames import InputError, counts, leaks, make_frames
 # %% ../../nbs/data/check.ipynb #1907aa70
 def _numbers(table):
     "A table of counts as text, without the rows that are zero everywhere and without `.0`."
+    if table.empty: return 'nothing could be read'
     keep = (table.fillna(0) != 0).any(axis=1)
     return table[keep].map(lambda n: '' if pd.isna(n) else f'{int(n):,}').to_string()
 
@@ -133,10 +134,11 @@ def check_aff_wild2(
     unlisted = _unlisted(images, df['image'])
     if unlisted: r.notes.append(f'{unlisted:,} images are not listed')
     table = pd.concat([lines.to_frame('lines').T.reindex(columns=r.table.columns), r.table])
-    for split in set(table) & set(PAPER_COUNTS): table.insert(table.columns.get_loc(split) + 1, f'{split} (paper)', pd.Series(PAPER_COUNTS[split]))
+    for split in set(table) & set(PAPER_COUNTS):
+        table.insert(table.columns.get_loc(split) + 1, f'{split} (paper)', pd.Series(PAPER_COUNTS[split]))
     return Report(str(root), table, report.notes + r.notes, report.problems + r.problems)
 
-# %% ../../nbs/data/check.ipynb #8ced4856
+# %% ../../nbs/data/check.ipynb #3834a00e
 def check_per_video(
     root:str|Path, # the folder with the tasks' folders, or the one above
     images:str|Path=None, # folder with the videos' folders; None: only the annotations are checked
@@ -163,7 +165,7 @@ def check_per_video(
     report.table = pd.DataFrame(columns)
     return report if columns or report.problems else None
 
-# %% ../../nbs/data/check.ipynb #9cc5922d
+# %% ../../nbs/data/check.ipynb #82131e8f
 def check(
     root:str|Path, # a data set's folder
     images:str|Path=None, # folder with the videos' folders, where it isn't in `root`

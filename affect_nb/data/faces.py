@@ -76,8 +76,8 @@ _LEAVES = r'^$|^/|(^|/)\.\.(/|$)|[\\:\x00-\x1f]' # nothing, absolute, a folder u
 
 def _from_csv(path):
     "The sorted names in the column `image` of a CSV file."
-    try:
-        names = pa.csv.read_csv(path, convert_options=pa.csv.ConvertOptions(include_columns=['image'], column_types={'image': pa.large_string()}))
+    options = pa.csv.ConvertOptions(include_columns=['image'], column_types={'image': pa.large_string()})
+    try: names = pa.csv.read_csv(path, convert_options=options)
     except KeyError: raise InputError(f"{path}: no column 'image': name the column of the paths so in the first line") from None
     except (pa.ArrowInvalid, OSError) as e: raise InputError(f"{path}: can't be read as CSV ({str(e).splitlines()[0]}): correct the file") from None
     names = names['image'].combine_chunks().fill_null('')

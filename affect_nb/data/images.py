@@ -7,12 +7,11 @@ Docs: https://affect-nb.github.io/affect_nb/data/images.html.md"""
 # %% auto #0
 __all__ = ['MAX_PIXELS', 'SUFFIXES', 'image_header', 'read_image']
 
-# %% ../../nbs/data/images.ipynb #46f311db
-import io, os, stat
+# %% ../../nbs/data/images.ipynb #1accc09d
+import os, stat, struct
 from pathlib import Path
 
 import cv2, numpy as np
-from PIL import Image
 
 from ..frames import InputError
 
@@ -33,23 +32,34 @@ def _jpeg_header(data):
 def _png_header(data):
     "`(width, height, complete)` of a PNG file's bytes, or None when the header chunk isn't where it must be."
     if data[12:16] != b'IHDR': return None
-    return int.from_bytes(data[16:20], 'big'), int.from_bytes(data[20:24], 'big'), data.rfind(b'IEND') > 0
+    size, i = (int.from_bytes(data[16:20], 'big'), int.from_bytes(data[20:24], 'big')), 8
+    while i + 12 <= len(data):
+        if data[i+4:i+8] == b'IEND': return *size, True
+        i += 12 + int.from_bytes(data[i:i+4], 'big')
+    return *size, False
 
-def _other_header(data):
-    "The same for BMP and WebP, which Pillow opens without decoding; None for anything else."
-    try:
-        with Image.open(io.BytesIO(data), formats=('BMP', 'WEBP')) as im: return *im.size, True
-    except Image.DecompressionBombError: return 1 << 31, 1 << 31, True
-    except Exception: return None
+def _webp_header(data):
+    "The same of a WebP file's bytes, in its three kinds: extended, lossless and lossy."
+    kind, complete = data[12:16], len(data) >= 8 + int.from_bytes(data[4:8], 'little')
+    if kind == b'VP8X': return 1 + int.from_bytes(data[24:27], 'little'), 1 + int.from_bytes(data[27:30], 'little'), complete
+    if kind == b'VP8L': bits = int.from_bytes(data[21:25], 'little'); return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF), complete
+    if kind == b'VP8 ': w, h = struct.unpack_from('<HH', data, 26); return w & 0x3FFF, h & 0x3FFF, complete
+
+def _bmp_header(data):
+    "The same of a BMP file's bytes; the sign of the height tells the order of the rows."
+    w, h = struct.unpack_from('<HH' if data[14] == 12 else '<ii', data, 18)
+    return abs(w), abs(h), True
 
 # %% ../../nbs/data/images.ipynb #a83390c2
 def image_header(
     data:bytes, # a whole image file
 ) -> tuple|None: # width, height (pixels), and False when the end is missing; None: no JPEG, PNG, BMP or WebP image
     "What an image file says about itself, without decoding it."
+    if len(data) < 30: return None
     if data[:2] == b'\xff\xd8': return _jpeg_header(data)
     if data[:8] == b'\x89PNG\r\n\x1a\n': return _png_header(data)
-    return _other_header(data)
+    if data[:4] == b'RIFF' and data[8:12] == b'WEBP': return _webp_header(data)
+    if data[:2] == b'BM': return _bmp_header(data)
 
 # %% ../../nbs/data/images.ipynb #bd128bcb
 MAX_PIXELS = 64_000_000

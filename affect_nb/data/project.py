@@ -68,8 +68,8 @@ def embedded_root(
     cache:str|Path, # folder for drawn data sets
 ) -> Path: # root in the s-Aff-Wild2 layout
     "Draw the embedded faces, if that hasn't been done."
-    from affect_nb.data.synthetic import VERSION, write_aff_wild2
-    name = hashlib.sha256(json.dumps([VERSION, settings], sort_keys=True).encode()).hexdigest()[:8]
+    from affect_nb.data.synthetic import GENERATOR, write_aff_wild2
+    name = hashlib.sha256(json.dumps([GENERATOR, settings], sort_keys=True).encode()).hexdigest()[:8]
     root = Path(cache)/f'faces-{name}'
     root.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f'{root}.lock'):

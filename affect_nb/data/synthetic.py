@@ -6,9 +6,9 @@ Docs: https://affect-nb.github.io/affect_nb/data/synthetic.html.md"""
 
 # %% auto #0
 __all__ = ['SKINS', 'HAIRS', 'IRISES', 'CLOTHES', 'STYLES', 'OCCLUDERS', 'SIZE', 'SCALE', 'PROTOTYPES', 'OTHERS', 'ONSET',
-           'PRESENT', 'FPS', 'DECK', 'PARTS', 'FILES', 'TEST_LIST', 'VERSION', 'VALID', 'REPEATED', 'HEADER',
-           'Identity', 'make_identity', 'draw_face', 'prototype', 'Video', 'make_video', 'photograph', 'render',
-           'person', 'part_videos', 'annotation_lines', 'save_jpeg', 'write_aff_wild2', 'write_faces']
+           'PRESENT', 'FPS', 'DECK', 'PARTS', 'PART_FILES', 'TEST_LIST', 'GENERATOR', 'VALID', 'REPEATED', 'HEADER',
+           'Identity', 'make_identity', 'draw_face', 'contact_sheet', 'prototype', 'Video', 'make_video', 'photograph',
+           'render', 'person', 'part_videos', 'annotation_lines', 'save_jpeg', 'write_aff_wild2', 'write_faces']
 
 # %% ../../nbs/data/synthetic.ipynb #9129ae91
 import json, os, shutil, tempfile
@@ -23,11 +23,13 @@ from ..frames import InputError
 from ..labels import AUS, EXPRS, RAF_COMPOUNDS
 
 # %% ../../nbs/data/synthetic.ipynb #39334e30
-SKINS = ((255, 224, 196), (250, 210, 176), (241, 194, 152), (226, 172, 128), (203, 145, 102), (172, 115, 78), (140, 90, 62), (104, 66, 48))
-HAIRS = ((28, 24, 26), (56, 38, 30), (92, 60, 38), (136, 92, 52), (196, 150, 84), (232, 200, 130), (168, 72, 36), (150, 150, 152), (226, 224, 220),
-         (96, 120, 190), (206, 96, 140))
+SKINS = ((255, 224, 196), (250, 210, 176), (241, 194, 152), (226, 172, 128), (203, 145, 102), (172, 115, 78), (140, 90, 62),
+         (104, 66, 48))
+HAIRS = ((28, 24, 26), (56, 38, 30), (92, 60, 38), (136, 92, 52), (196, 150, 84), (232, 200, 130), (168, 72, 36), (150, 150, 152),
+         (226, 224, 220), (96, 120, 190), (206, 96, 140))
 IRISES = ((70, 44, 28), (92, 62, 34), (58, 40, 30), (96, 118, 62), (70, 120, 160), (110, 130, 140))
-CLOTHES = ((200, 60, 60), (60, 110, 180), (240, 190, 70), (80, 150, 100), (120, 90, 160), (60, 64, 76), (235, 235, 230), (230, 130, 70), (40, 150, 160))
+CLOTHES = ((200, 60, 60), (60, 110, 180), (240, 190, 70), (80, 150, 100), (120, 90, 160), (60, 64, 76), (235, 235, 230),
+           (230, 130, 70), (40, 150, 160))
 STYLES = ('bald', 'crop', 'quiff', 'side', 'fringe', 'bob', 'long', 'curly', 'afro', 'bun', 'cap', 'scarf')
 
 @dataclass(frozen=True)
@@ -83,8 +85,9 @@ def make_identity(
         length=n(1, .05, .9, 1.1), eye=n(1, .1, .8, 1.25), eye_gap=n(.42, .025, .37, .48), slant=n(.01, .02, -.04, .06),
         brow=n(1.15 if man else .85, .25, .45, 1.8), arch=n(.07, .035, 0, .15), brow_y=n(.4, .03, .34, .46),
         nose=n(1, .14, .7, 1.35), nose_kind=int(r.integers(3)), mouth=n(1, .1, .8, 1.25),
-        lips=n(.9 if man else 1.1, .2, .5, 1.6), rest=n(.02, .025, -.03, .07), ears=n(1, .15, .6, 1.4), glasses=int(r.choice([0] * 8 + [1, 2, 3])),
-        beard=beard, freckles=int(r.integers(8, 20)) if tone < 4 and r.random() < .18 else 0, blush=float(r.random()),
+        lips=n(.9 if man else 1.1, .2, .5, 1.6), rest=n(.02, .025, -.03, .07), ears=n(1, .15, .6, 1.4),
+        glasses=int(r.choice([0] * 8 + [1, 2, 3])), beard=beard, freckles=int(r.integers(8, 20)) if tone < 4 and r.random() < .18 else 0,
+        blush=float(r.random()),
         lashes=n(.2 if man else .7, .2, 0, 1), earring=bool(not man and r.random() < .35),
         habits=tuple(float(x) for x in np.clip(r.normal(1, .13, 12), .7, 1.3)))
 
@@ -105,6 +108,8 @@ def _arc(x0, y0, x1, y1, bend=0, n=7):
     b = (4 * bend / ((dx * dx + dy * dy) ** .5 + 1e-6)) * t * (1 - t)
     return _curve(x0 + dx * t - dy * b, y0 + dy * t + dx * b)
 def _mirror(shapes): return shapes + [(p * (-1, 1), *rest) for p, *rest in shapes]
+def _ink(skin): return _mix(skin, (28, 4, 8), .86 - .26 * sum(skin) / 765)
+def _crease(points, front, colour, strength, width): return [(points, front, _alpha(colour, strength), width)] if strength > .04 else []
 
 # %% ../../nbs/data/synthetic.ipynb #1a02ea1e
 def _outline(i, drop=0., grow=1., n=44):
@@ -121,28 +126,32 @@ def _head(i, drop, light):
     body = np.concatenate([_arc(-1.7, 2, -.45, 1.22, .12), _arc(.45, 1.22, 1.7, 2, .12)])
     ear = _oval(i.width * .99, .02, .13 * i.ears, .23 * i.ears)
     shapes = [(body, -.25, i.clothes, 0), (neck, -.25, _mix(skin, (70, 25, 30), .32), 0)]
-    shapes += _mirror([(ear, -.1, shade, 0), (ear * .55 + np.array([i.width * .99, .02]) * .45, -.1, _mix(skin, (90, 20, 30), .35), 0)])
+    hollow = ear * .55 + np.array([i.width * .99, .02]) * .45
+    shapes += _mirror([(ear, -.1, shade, 0), (hollow, -.1, _mix(skin, (90, 20, 30), .35), 0)])
     if i.earring: shapes += _mirror([(_oval(i.width * 1.02, .3, .05, .06, 10), -.1, (240, 200, 80), 0)])
     face = _outline(i, drop)
     shapes += [(face, 0, shade, 0), (face * (.955, .97) + (.035 * light[0], .02 * light[1]), 0, skin, 0)]
-    if i.blush > .3: shapes += _mirror([(_oval(.54, .36, .19, .12), .85, _mix(skin, (226, 80, 84), .08 + .22 * (i.blush - .3)), 0)])
-    r = np.random.default_rng([i.person, 2])
-    for x, y in r.uniform((-.6, .1), (.6, .42), (i.freckles, 2)): shapes.append((_oval(x, y, .022, .022, 6), .95, _mix(skin, (120, 60, 30), .5), 0))
-    return shapes
+    rosy, spot = _mix(skin, (226, 80, 84), .08 + .22 * (i.blush - .3)), _mix(skin, (120, 60, 30), .5)
+    if i.blush > .3: shapes += _mirror([(_oval(.54, .36, .19, .12), .85, rosy, 0)])
+    spots = np.random.default_rng([i.person, 2]).uniform((-.6, .1), (.6, .42), (i.freckles, 2))
+    return shapes + [(_oval(x, y, .022, .022, 6), .95, spot, 0) for x, y in spots]
 
 # %% ../../nbs/data/synthetic.ipynb #5da04a51
 @lru_cache(64)
 def _hair_back(i):
     h, back = i.hair, _mix(i.hair, (0, 0, 0), .25)
     oval = lambda grow, y=-.1, tall=1.: (_oval(0, y, i.width * grow, 1.14 * i.length * grow * tall, 40), -.3, back, 0)
-    if i.style == 'bob': return [oval(1.22), (np.array([(-1.2, -.2), (1.2, -.2), (1.18, .75), (.9, .9), (-.9, .9), (-1.18, .75)]) * (i.width, 1), -.3, back, 0)]
-    if i.style == 'long': return [oval(1.2), (np.array([(-1.18, -.2), (1.18, -.2), (1.3, 1.7), (-1.3, 1.7)]) * (i.width, 1), -.3, back, 0)]
-    if i.style == 'afro': return [(_oval(0, -.42, 1.4, 1.12, 40), -.2, h, 0)]
-    if i.style == 'curly': return [(_oval(1.05 * np.cos(t) * i.width, -.3 + 1.02 * np.sin(t), .36, .34, 16), -.15, h if k % 2 else back, 0)
-                                   for k, t in enumerate(np.linspace(np.pi * .93, np.pi * 2.07, 11))]
-    if i.style == 'bun': return [(_oval(0, -1.32, .4, .34), -.3, back, 0), oval(1.06)]
-    if i.style == 'scarf': return [oval(1.2, 0, 1.08), (np.array([(-1.1, .3), (1.1, .3), (1.25, 1.7), (-1.25, 1.7)]), -.3, _mix(i.clothes, (0, 0, 0), .25), 0)]
-    return []
+    shape = lambda points, colour=back: (np.array(points), -.3, colour, 0)
+    w, turns = i.width, np.linspace(np.pi * .93, np.pi * 2.07, 11)
+    curl = lambda t: _oval(1.05 * np.cos(t) * w, -.3 + 1.02 * np.sin(t), .36, .34, 16)
+    curls = [(curl(t), -.15, h if k % 2 else back, 0) for k, t in enumerate(turns)]
+    return dict(
+        bob=[oval(1.22), shape([(-1.2 * w, -.2), (1.2 * w, -.2), (1.18 * w, .75), (.9 * w, .9), (-.9 * w, .9), (-1.18 * w, .75)])],
+        long=[oval(1.2), shape([(-1.18 * w, -.2), (1.18 * w, -.2), (1.3 * w, 1.7), (-1.3 * w, 1.7)])],
+        afro=[(_oval(0, -.42, 1.4, 1.12, 40), -.2, h, 0)],
+        bun=[shape(_oval(0, -1.32, .4, .34)), oval(1.06)],
+        scarf=[oval(1.2, 0, 1.08), shape([(-1.1, .3), (1.1, .3), (1.25, 1.7), (-1.25, 1.7)], _mix(i.clothes, (0, 0, 0), .25))],
+        curly=curls).get(i.style, [])
 
 def _cap_of_hair(i, line, grow=1.05):
     "Hair from the outline of the head down to `line`, a function of x (-1…1 over the head's width)."
@@ -152,155 +161,163 @@ def _cap_of_hair(i, line, grow=1.05):
     x = np.linspace(w * np.cos(t[-1]), w * np.cos(t[0]), 25)
     return np.concatenate([_curve(w * np.cos(t), h * np.sin(t)), _curve(x, line(np.clip(x / i.width, -1, 1)))])
 
+# %% ../../nbs/data/synthetic.ipynb #81f1d56e
+_HAIRLINES = dict( # y of the front hair over x
+    crop=lambda x: -.84 + .42 * x ** 4, quiff=lambda x: -.86 + .4 * x ** 4, afro=lambda x: -.86 + .4 * x ** 4,
+    side=lambda x: -.93 + .3 * np.abs(x - .35) ** 1.3 + .28 * x ** 4, fringe=lambda x: -.8 + .04 * np.cos(x * 22) + .45 * np.abs(x) ** 5,
+    bob=lambda x: -.78 + .04 * np.cos(x * 18) + .8 * np.abs(x) ** 4, long=lambda x: -.98 + .95 * np.abs(x) ** 1.7,
+    curly=lambda x: -.82 + .05 * np.cos(x * 16) + .35 * x ** 4, bun=lambda x: -.84 + .5 * np.abs(x) ** 3)
+
 @lru_cache(64)
 def _hair_front(i):
-    h, light = i.hair, _mix(i.hair, (255, 240, 220), .16)
+    light = _mix(i.hair, (255, 240, 220), .16)
     if i.style == 'bald': return []
     if i.style == 'cap':
-        return [(_cap_of_hair(i, lambda x: -.72 + .12 * x ** 2, grow=1.1), .25, i.clothes, 0),
-                (_band(np.linspace(-.8, .8, 9), -.84 + .1 * np.linspace(-1, 1, 9) ** 2, -.7 + .16 * np.linspace(-1, 1, 9) ** 2), .8, _mix(i.clothes, (0, 0, 0), .3), 0)]
-    if i.style == 'scarf':
-        return [(_cap_of_hair(i, lambda x: -.84 + .6 * x ** 2, grow=1.12), .2, i.clothes, 0)]
-    lines = dict(crop=lambda x: -.84 + .42 * x ** 4, quiff=lambda x: -.86 + .4 * x ** 4, side=lambda x: -.93 + .3 * np.abs(x - .35) ** 1.3 + .28 * x ** 4,
-                 fringe=lambda x: -.8 + .04 * np.cos(x * 22) + .45 * np.abs(x) ** 5, bob=lambda x: -.78 + .04 * np.cos(x * 18) + .8 * np.abs(x) ** 4,
-                 long=lambda x: -.98 + .95 * np.abs(x) ** 1.7, curly=lambda x: -.82 + .05 * np.cos(x * 16) + .35 * x ** 4,
-                 afro=lambda x: -.86 + .4 * x ** 4, bun=lambda x: -.84 + .5 * np.abs(x) ** 3)
-    shapes = [(_cap_of_hair(i, lines[i.style]), .3, h, 0)]
-    if i.style == 'quiff': shapes += [(_oval(.05, -1.13, .62, .26), .3, h, 0), (_arc(-.35, -1.15, .5, -1.2, -.1), .3, light, 5)]
-    else: shapes += [(_arc(-.5, -.98, .1, -1.08, -.08), .35, light, 4)]
-    return shapes
+        x = np.linspace(-1, 1, 9)
+        brim = _band(.8 * x, -.84 + .1 * x ** 2, -.7 + .16 * x ** 2)
+        cap = _cap_of_hair(i, lambda x: -.72 + .12 * x ** 2, grow=1.1)
+        return [(cap, .25, i.clothes, 0), (brim, .8, _mix(i.clothes, (0, 0, 0), .3), 0)]
+    if i.style == 'scarf': return [(_cap_of_hair(i, lambda x: -.84 + .6 * x ** 2, grow=1.12), .2, i.clothes, 0)]
+    hair = (_cap_of_hair(i, _HAIRLINES[i.style]), .3, i.hair, 0)
+    if i.style != 'quiff': return [hair, (_arc(-.5, -.98, .1, -1.08, -.08), .35, light, 4)]
+    return [hair, (_oval(.05, -1.13, .62, .26), .3, i.hair, 0), (_arc(-.35, -1.15, .5, -1.2, -.1), .3, light, 5)]
 
-# %% ../../nbs/data/synthetic.ipynb #7200df15
+# %% ../../nbs/data/synthetic.ipynb #298d3ca7
 def _brows(i, a):
     s = _steps(0, 1, 9)
     ink = _mix(i.hair, (40, 28, 24), .35) if sum(i.hair) < 560 else _mix(i.hair, (120, 90, 70), .4)
-    y = -i.brow_y - .07 - i.arch * np.sin(np.pi * s * .85) - .24 * a['AU1'] * (1 - s) ** 1.6 - .26 * a['AU2'] * s ** 1.1 + .2 * a['AU4'] * (1 - .75 * s)
+    y = -i.brow_y - .07 - i.arch * np.sin(np.pi * s * .85)
+    y = y - .24 * a['AU1'] * (1 - s) ** 1.6 - .26 * a['AU2'] * s ** 1.1 + .2 * a['AU4'] * (1 - .75 * s)
     x = i.eye_gap - .26 + .54 * s - (.09 * a['AU4'] + .02 * a['AU1']) * (1 - s)
     thick = .052 * i.brow * (1 - .72 * s ** 2) * (.75 + .25 * np.minimum(1, s * 6))
-    line = _mix(i.skin, (44, 8, 10), .62)
-    shapes = [(_band(x, y - thick, y + thick), .97, ink, 0)]
-    if a['AU2'] > .05: shapes += [(_arc(.3, -.76 - .03 * k, .68, -.66 - .03 * k, .06), .95, _alpha(line, .75 * a['AU2']), 3) for k in (0, 3)]
-    if a['AU4'] > .05: shapes += [(_arc(.065, -.5, .05, -.2, .02), 1, _alpha(line, .95 * a['AU4']), 4)]
-    shapes = _mirror(shapes)
-    if a['AU1'] > .05: shapes += [(_arc(-.24, -.72 - .1 * k, .24, -.72 - .1 * k, -.05), .97, _alpha(line, .8 * a['AU1']), 3) for k in (0, 1)]
-    return shapes
+    line = _ink(i.skin)
+    both = [(_band(x, y - thick, y + thick), .97, ink, 0)]
+    for d in (0, .09): both += _crease(_arc(.3, -.76 - d, .68, -.66 - d, .06), .95, line, .75 * a['AU2'], 3)
+    both = _mirror(both + _crease(_arc(.065, -.5, .05, -.2, .02), 1, line, .95 * a['AU4'], 4))
+    for d in (0, .1): both += _crease(_arc(-.24, -.72 - d, .24, -.72 - d, -.05), .97, line, .8 * a['AU1'], 3)
+    return both
 
-def _eye(i, a, side, blink, gaze):
+# %% ../../nbs/data/synthetic.ipynb #16828904
+def _lids(i, a, blink):
+    "Upper and lower lid over x, 13 points from -1 to 1 of an eye's width, relative to its middle."
     x = _steps(-1, 1, 13)
-    cx, cy, half = i.eye_gap * side, -.07, .25 * i.eye
     wide = .35 * a['AU2'] + .3 * a['AU1'] - .2 * a['AU4']
-    tilt = -i.slant * x * side - .02 * x * side * a['AU1'] * -1
     bow = lambda p: 1 - np.abs(x) ** p
     up = -.195 * i.eye * (1 + .4 * wide) * (1 - .5 * a['AU7'] - .16 * a['AU6']) * bow(2.2 + 3 * a['AU7'])
     low = .125 * i.eye * (1 + .2 * wide) * (1 - .7 * a['AU7'] - 1.45 * a['AU6'] * (1 - .4 * a['AU7'])) * bow(2 + 3 * a['AU7'])
-    up = np.minimum(up * (1 - blink) + low * blink, low)
-    X, up, low = cx + half * x, cy + up + tilt, cy + low + tilt
-    r = .155 * i.eye
-    gx, gy = cx + gaze[0] * .08, cy - .02 + gaze[1] * .05
-    shade, ink, line = _mix(i.skin, (80, 30, 40), .16), (44, 28, 26), _mix(i.skin, (70, 20, 20), .55)
-    shapes = [(_oval(cx, cy, half * 1.02, .22 * i.eye), 1, (250, 248, 244), 0), (_oval(gx, gy, r, r), 1.02, _mix(i.iris, (0, 0, 0), .3), 0),
-              (_oval(gx, gy, r * .84, r * .84), 1.02, i.iris, 0), (_oval(gx, gy, r * .45, r * .45, 14), 1.02, (16, 12, 14), 0),
-              (_oval(gx - .05, gy - .055, .036, .036, 8), 1.02, (255, 255, 255), 0),
-              (_band(X, np.full(13, cy - .3 * i.eye), up), 1, i.skin, 0), (_band(cx + (half + .03) * x, low, np.full(13, cy + .25 * i.eye)), 1, i.skin, 0),
-              (_band(X, up - .075 * i.eye * bow(2), up), 1, shade, 0)]
-    shapes += [(_curve(X, up), 1, ink, 5), (_curve(X, low), 1, _mix(line, ink, .5 * max(a['AU7'], a['AU6'])), 2 + round(2 * max(a['AU7'], a['AU6'])))]
-    out = X[-1] if side > 0 else X[0]
-    tip = cy + tilt[-1 if side > 0 else 0]
-    if i.lashes > .35: shapes += [(_arc(out, tip, out + side * .08, tip - .07), 1, ink, 4)]
-    if a['AU6'] > .05: shapes += [(_arc(out + side * .05, tip + d, out + side * .2, tip + 2.3 * d, 0, 3), .9, _alpha(line, a['AU6']), 3) for d in (-.05, .0, .05)]
-    if a['AU6'] > .05: shapes += [(_arc(cx - side * .2, cy + .22, cx + side * .26, cy + .17, .07 * side), .97, _alpha(line, .8 * a['AU6']), 3)]
-    if a['AU7'] > .05: shapes += [(_arc(cx - .17, cy + .17, cx + .17, cy + .17, .015), 1, _alpha(line, .8 * a['AU7']), 3)]
-    return shapes
+    return np.minimum(up * (1 - blink) + low * blink, low), low
 
-# %% ../../nbs/data/synthetic.ipynb #6bec7d7b
+def _eye(i, a, side, blink, gaze):
+    x, cx, cy, half = _steps(-1, 1, 13), i.eye_gap * side, -.07, .25 * i.eye
+    tilt = (.02 * a['AU1'] - i.slant) * x * side
+    up, low = (cy + lid + tilt for lid in _lids(i, a, blink))
+    X, r, squint = cx + half * x, .155 * i.eye, max(a['AU7'], a['AU6'])
+    gx, gy = cx + gaze[0] * .08, cy - .02 + gaze[1] * .05
+    shade, ink, line = _mix(i.skin, (80, 30, 40), .16), (44, 28, 26), _ink(i.skin)
+    shapes = [(_oval(cx, cy, half * 1.02, .22 * i.eye), 1, (250, 248, 244), 0)]
+    shapes += [(_oval(gx, gy, r, r), 1.02, _mix(i.iris, (0, 0, 0), .3), 0), (_oval(gx, gy, r * .84, r * .84), 1.02, i.iris, 0)]
+    shapes += [(_oval(gx, gy, r * .45, r * .45, 14), 1.02, (16, 12, 14), 0)]
+    shapes += [(_oval(gx - .05, gy - .055, .036, .036, 8), 1.02, (255, 255, 255), 0)]
+    shapes += [(_band(X, np.full(13, cy - .3 * i.eye), up), 1, i.skin, 0), (_band(X, up - .075 * i.eye * (1 - x ** 2), up), 1, shade, 0)]
+    shapes += [(_band(cx + (half + .03) * x, low, np.full(13, cy + .25 * i.eye)), 1, i.skin, 0), (_curve(X, up), 1, ink, 5)]
+    shapes += [(_curve(X, low), 1, _mix(line, ink, .5 * squint), 2 + round(2 * squint))]
+    out, tip = (X[-1], cy + tilt[-1]) if side > 0 else (X[0], cy + tilt[0])
+    if i.lashes > .35: shapes += [(_arc(out, tip, out + side * .08, tip - .07), 1, ink, 4)]
+    for d in (-.05, 0, .05): shapes += _crease(_arc(out + side * .05, tip + d, out + side * .2, tip + 2.3 * d, 0, 3), .9, line, a['AU6'], 3)
+    shapes += _crease(_arc(cx - side * .2, cy + .22, cx + side * .26, cy + .17, .07 * side), .97, line, .8 * a['AU6'], 3)
+    return shapes + _crease(_arc(cx - .17, cy + .17, cx + .17, cy + .17, .015), 1, line, .8 * a['AU7'], 3)
+
+# %% ../../nbs/data/synthetic.ipynb #f69f48f0
 def _mouth(i, a, rounding):
     u = _steps(-1, 1, 17); hill = 1 - u ** 2
-    half = .37 * i.mouth * (1 + .26 * a['AU12'] - .32 * a['AU23'] - .04 * a['AU24'] + .05 * a['AU15'] - .16 * a['AU26']) * (1 - .22 * max(rounding, 0) + .06 * min(rounding, 0))
-    corner = -i.rest - .22 * a['AU12'] + .17 * a['AU15'] + .09 * max(a['AU25'], a['AU26']) * (1 - a['AU12'])
+    half = 1 + .26 * a['AU12'] - .38 * a['AU23'] - .04 * a['AU24'] + .05 * a['AU15'] - .16 * a['AU26']
+    half = .37 * i.mouth * half * (1 - .22 * max(rounding, 0) + .06 * min(rounding, 0))
+    corner = -i.rest - .25 * a['AU12'] + .2 * a['AU15'] + .09 * max(a['AU25'], a['AU26']) * (1 - a['AU12'])
     base = .63 + corner * (np.abs(u) ** 1.7 - .35) - .09 * a['AU10'] * hill ** .6
-    up = (.045 * a['AU25'] + .1 * a['AU26']) * hill ** .7 + .035 * a['AU10'] * hill ** .35
-    low = (.09 * a['AU25'] + .28 * a['AU26']) * hill ** .6
-    thin = (1 - .5 * a['AU23']) * (1 - .85 * a['AU24'])
-    bow = hill ** .55 * (1 - .28 * np.exp(-(u / .2) ** 2))
-    in_up, in_low = base - up, base + low
-    out_up, out_low = in_up - .082 * i.lips * thin * bow, in_low + .11 * i.lips * thin * hill ** .6
+    in_up = base - (.045 * a['AU25'] + .1 * a['AU26']) * hill ** .7 - .035 * a['AU10'] * hill ** .35
+    in_low = base + (.09 * a['AU25'] + .28 * a['AU26']) * hill ** .6
+    full = i.lips * (1 - .6 * a['AU23']) * (1 - .85 * a['AU24'])
+    out_up = in_up - .082 * full * hill ** .55 * (1 - .28 * np.exp(-(u / .2) ** 2))
+    out_low = in_low + .11 * full * hill ** .6
     lip = _mix(_mix(i.skin, (196, 50, 66), .48), (150, 40, 50), .25 * a['AU23'])
-    x, dark, line = half * u, (84, 22, 30), _mix(i.skin, (44, 8, 10), .62)
+    x, dark, line, gap = half * u, (84, 22, 30), _ink(i.skin), (in_low - in_up)[8]
     shapes = [(_band(x, out_up, out_low), 1, lip, 0)]
-    gap = (in_low - in_up)[8]
     if gap > .03:
-        shapes += [(_band(x, in_up, in_low), 1, dark, 0), (_band(x * .93, in_up, np.minimum(in_up + .1 * hill ** .5, in_low)), 1, (250, 248, 240), 0)]
-        if gap > .2: shapes += [(_band(x * .7, np.maximum(in_low - .11 * hill ** .5, in_up), in_low), 1, (206, 92, 100), 0)]
+        teeth = np.minimum(in_up + .1 * hill ** .5, in_low)
+        shapes += [(_band(x, in_up, in_low), 1, dark, 0), (_band(x * .93, in_up, teeth), 1, (250, 248, 240), 0)]
+    if gap > .2: shapes += [(_band(x * .7, np.maximum(in_low - .11 * hill ** .5, in_up), in_low), 1, (206, 92, 100), 0)]
     shapes += [(_curve(x, in_up), 1, dark, 3 + round(3 * a['AU24'])), (_curve(x, out_low)[3:-3], 1, _alpha(line, .35), 2)]
     return shapes + _folds(i, a, half, base[-1], out_up[8], out_low[8], line)
 
+# %% ../../nbs/data/synthetic.ipynb #6bd1eb4e
 def _folds(i, a, half, corner, top, bottom, line):
-    both, mid = [], []
-    deep = max(.95 * a['AU10'], .75 * a['AU12'])
-    if deep > .05: both += [(_arc(.2 + .02 * i.nose, .2 - .05 * a['AU10'], half + .13, corner - .02 - .06 * a['AU10'], -.05), .98, _alpha(line, deep), 4)]
-    if a['AU10'] > .05: both += [(_arc(.07, .02 + .09 * k, .17, -.04 + .09 * k, .01, 3), 1.05, _alpha(line, .9 * a['AU10']), 3) for k in (0, 1)]
-    if a['AU12'] > .05: both += [(_arc(half + .02, corner - .07, half + .05, corner + .06, -.03), 1, _alpha(line, .9 * a['AU12']), 4)]
-    if a['AU15'] > .05:
-        both += [(_arc(half, corner, half + .05, corner + .13, -.03), 1, _alpha(line, a['AU15']), 5)]
-        mid += [(_arc(-.16, bottom + .1, .16, bottom + .1, -.07), 1, _alpha(line, .8 * a['AU15']), 3)]
-    if a['AU24'] > .05:
-        both += [(_arc(half + .05, corner - .12, half + .05, corner + .12, -.06), 1, _alpha(line, a['AU24']), 5)]
-        mid += [(_arc(-.7 * half, y, .7 * half, y, b), 1, _alpha(_mix(i.skin, (255, 250, 240), .5), .8 * a['AU24']), 6) for y, b in ((top - .08, -.03), (bottom + .08, .03))]
-        mid += [(_arc(-.6 * half, bottom + .17, .6 * half, bottom + .17, .03), 1, _alpha(line, .8 * a['AU24']), 4)]
-    if a['AU23'] > .05:
-        mid += [(_arc(x, y, x * 1.35, y + d, 0, 3), 1, _alpha(line, .8 * a['AU23']), 3) for x in (-.16, -.05, .05, .16) for y, d in ((top - .02, -.09), (bottom + .02, .09))]
+    "Creases and bulges around the mouth: its half width, and y of its corners, upper and lower edge."
+    lift, pale = .05 * a['AU10'], _mix(i.skin, (255, 250, 240), .5)
+    fold = _arc(.2 + .02 * i.nose, .2 - lift, half + .13, corner - .02 - 1.2 * lift, -.05)
+    both = _crease(fold, .98, line, max(.95 * a['AU10'], .75 * a['AU12']), 4)
+    for d in (0, .09): both += _crease(_arc(.07, .02 + d, .17, -.04 + d, .01, 3), 1.05, line, .9 * a['AU10'], 3)
+    both += _crease(_arc(half + .02, corner - .07, half + .05, corner + .06, -.03), 1, line, .9 * a['AU12'], 4)
+    both += _crease(_arc(half, corner, half + .05, corner + .13, -.03), 1, line, a['AU15'], 5)
+    both += _crease(_arc(half + .05, corner - .12, half + .05, corner + .12, -.06), 1, line, a['AU24'], 5)
+    mid = _crease(_arc(-.16, bottom + .1, .16, bottom + .1, -.07), 1, line, .8 * a['AU15'], 3)
+    for y, b in ((top - .08, -.03), (bottom + .08, .03)): mid += _crease(_arc(-.7 * half, y, .7 * half, y, b), 1, pale, .8 * a['AU24'], 6)
+    mid += _crease(_arc(-.6 * half, bottom + .17, .6 * half, bottom + .17, .03), 1, line, .8 * a['AU24'], 4)
+    for x in (-.16, -.05, .05, .16):
+        for y, d in ((top - .02, -.09), (bottom + .02, .09)): mid += _crease(_arc(x, y, x * 1.35, y + d, 0, 3), 1, line, .85 * a['AU23'], 4)
     return _mirror(both) + mid
 
 def _nose(i, a):
-    n, lift = i.nose, -.05 * a['AU10']
-    wide, y = (.13, .15, .19)[i.nose_kind] * n * (1 + .2 * a['AU10']), .27 + .03 * n + lift
-    shade, line = _mix(i.skin, (110, 40, 40), .22), _mix(i.skin, (70, 20, 20), .5)
-    shapes = [(_oval(0, y - .03, wide * .95, .1 * n), 1.2, _mix(i.skin, (200, 90, 80), .16), 0), (_oval(-.03, y - .07, .04, .035, 10), 1.25, _mix(i.skin, (255, 255, 255), .4), 0)]
-    shapes += [(_oval(s * wide * .5, y + .045, .038 * (1 + .4 * a['AU10']), .022, 10), 1.15, _mix(i.skin, (50, 10, 15), .65), 0) for s in (-1, 1)]
-    shapes += [(_arc(s * wide * .8, y - .07, s * wide * .85, y + .05, -.06 * s), 1.1, line, 3) for s in (-1, 1)]
-    return shapes + ([(_arc(.1, -.15, .07, y - .12, .02), 1.1, shade, 4)] if i.nose_kind else [])
+    n, flare, y = i.nose, a['AU10'], .27 + .03 * i.nose - .05 * a['AU10']
+    wide = (.13, .15, .19)[i.nose_kind] * n * (1 + .2 * flare)
+    shapes = [(_oval(0, y - .03, wide * .95, .1 * n), 1.2, _mix(i.skin, (200, 90, 80), .16), 0)]
+    shapes += [(_oval(-.03, y - .07, .04, .035, 10), 1.25, _mix(i.skin, (255, 255, 255), .4), 0)]
+    nostril = _oval(wide * .5, y + .045, .038 * (1 + .4 * flare), .022, 10)
+    wing = _arc(wide * .8, y - .07, wide * .85, y + .05, -.06)
+    shapes += _mirror([(nostril, 1.15, _mix(i.skin, (50, 10, 15), .65), 0), (wing, 1.1, _mix(i.skin, (70, 20, 20), .5), 3)])
+    return shapes + ([(_arc(.1, -.15, .07, y - .12, .02), 1.1, _mix(i.skin, (110, 40, 40), .22), 4)] if i.nose_kind else [])
 
-# %% ../../nbs/data/synthetic.ipynb #40473a25
+# %% ../../nbs/data/synthetic.ipynb #f9140072
 def _beard(i, a, drop):
-    if i.beard == 0: return []
-    ink, y = _mix(i.hair, (30, 20, 20), .2), -.09 * a['AU10']
-    if i.beard <= 2:
+    ink, y, x = _mix(i.hair, (30, 20, 20), .2), -.09 * a['AU10'], _steps(-1, 1, 13)
+    if i.beard in (1, 2):
         face = _outline(i, drop)
         low = face[face[:, 1] > .12]; low = low[np.argsort(np.arctan2(low[:, 1] - .12, low[:, 0]))]
-        x = np.linspace(-.86, .86, 15) * i.width
-        inner = np.stack([x, .16 + .32 * np.cos(x / i.width * np.pi / 1.72) ** .8 + 0 * x], 1)
-        return [(np.concatenate([low * .985, inner]), .12, _alpha(ink, .26 if i.beard == 1 else .92), 0)]
-    if i.beard == 3:
-        x = np.linspace(-1, 1, 13)
-        return [(_band(.34 * x, .5 + y + .03 * x ** 2 - .07 * (1 - x ** 2) ** .5, .5 + y + .06 * x ** 2 + .02), 1.03, ink, 0)]
-    return [(_oval(0, 1.0 + drop * .9, .2, .15), .75, ink, 0)]
+        edge = _curve(.86 * i.width * x, .16 + .32 * np.cos(.86 * x * np.pi / 1.72) ** .8)
+        return [(np.concatenate([low * .985, edge]), .12, _alpha(ink, .26 if i.beard == 1 else .92), 0)]
+    if i.beard == 3: return [(_band(.34 * x, .5 + y + .03 * x ** 2 - .07 * (1 - x ** 2) ** .5, .52 + y + .06 * x ** 2), 1.03, ink, 0)]
+    return [(_oval(0, 1.0 + drop * .9, .2, .15), .75, ink, 0)] if i.beard else []
 
 @lru_cache(64)
 def _glasses(i):
     if i.glasses == 0: return []
-    ink = ((40, 36, 40), (120, 70, 40), (70, 80, 120))[i.glasses - 1]
-    rx, ry, y = .33, (.3, .24, .24)[i.glasses - 1], -.05
-    lens = _oval(i.eye_gap, y, rx, ry, 28)
-    if i.glasses > 1: lens = np.stack([i.eye_gap + rx * np.sign(np.cos(t := np.linspace(0, 2 * np.pi, 28, endpoint=False))) * np.abs(np.cos(t)) ** .4, y + ry * np.sign(np.sin(t)) * np.abs(np.sin(t)) ** .4], 1)
-    rim = np.concatenate([lens, lens[:1]]) if i.glasses < 3 else lens[14:]
-    both = [(lens, 1.1, (220, 235, 255, 26), 0), (rim, 1.1, ink, 6), (_arc(i.eye_gap + rx, y - .03, i.width, -.08, 0, 2), .8, ink, 6)]
-    return _mirror(both) + [(_arc(-(i.eye_gap - rx), y - .02, i.eye_gap - rx, y - .02, -.04), 1.15, ink, 6)]
+    ink, rx, ry, y = ((40, 36, 40), (120, 70, 40), (70, 80, 120))[i.glasses - 1], .33, (.3, .24, .24)[i.glasses - 1], -.05
+    c = _circle(28)
+    if i.glasses > 1: c = np.sign(c) * np.abs(c) ** .4
+    lens = c * (rx, ry) + (i.eye_gap, y)
+    rim = lens[14:] if i.glasses == 3 else np.concatenate([lens, lens[:1]])
+    arm, bridge = _arc(i.eye_gap + rx, y - .03, i.width, -.08, 0, 2), _arc(-(i.eye_gap - rx), y - .02, i.eye_gap - rx, y - .02, -.04)
+    return _mirror([(lens, 1.1, (220, 235, 255, 26), 0), (rim, 1.1, ink, 6), (arm, .8, ink, 6)]) + [(bridge, 1.15, ink, 6)]
 
 OCCLUDERS = ('none', 'hand', 'microphone', 'strand')
 
-def _occluder(i, kind, at):
+def _occluder(i, kind, x, y):
     if kind == 'hand':
         skin, line = _mix(i.skin, (255, 255, 255), .08), _mix(i.skin, (60, 20, 20), .5)
-        x, y = at
-        fingers = [_oval(x + .17 * k - .1 * x, y - .1 * (k % 2) - .02 * k, .1, .36, 16) for k in range(-1, 3)]
-        return [(_oval(x + .12, y + .55, .42, .46, 24), .9, skin, 0)] + sum([[(f, 1, skin, 0), (np.concatenate([f, f[:1]])[8:], 1, line, 2)] for f in fingers], [])
+        shapes = [(_oval(x + .12, y + .55, .42, .46, 24), .9, skin, 0)]
+        for k in range(-1, 3):
+            finger = _oval(.9 * x + .17 * k, y - .1 * (k % 2) - .02 * k, .1, .36, 16)
+            shapes += [(finger, 1, skin, 0), (np.concatenate([finger, finger[:1]])[8:], 1, line, 2)]
+        return shapes
     if kind == 'microphone':
-        x = at[0] * .5
-        return [(np.array([(x - .1, 1.1), (x + .1, 1.1), (x + .2, 2), (x, 2)]), 1, (50, 50, 56), 0), (_oval(x, .98, .22, .24), 1.1, (84, 86, 94), 0), (_oval(x - .06, .9, .07, .08, 10), 1.1, (140, 142, 150), 0)]
-    if kind == 'strand': return [(_arc(at[0] - .1 + .03 * k, -1.05, at[0] + .12 + .05 * k, .25, .12), 1, _mix(i.hair, (0, 0, 0), .1 * k), 8) for k in range(3)]
+        x = x * .5
+        stem = np.array([(x - .1, 1.1), (x + .1, 1.1), (x + .2, 2), (x, 2)])
+        ball, shine = _oval(x, .98, .22, .24), _oval(x - .06, .9, .07, .08, 10)
+        return [(stem, 1, (50, 50, 56), 0), (ball, 1.1, (84, 86, 94), 0), (shine, 1.1, (140, 142, 150), 0)]
+    if kind == 'strand':
+        return [(_arc(x - .1 + .03 * k, -1.05, x + .12 + .05 * k, .25, .12), 1, _mix(i.hair, (0, 0, 0), .1 * k), 8) for k in range(3)]
     return []
 
-# %% ../../nbs/data/synthetic.ipynb #d7881351
+# %% ../../nbs/data/synthetic.ipynb #d50a3a71
 SIZE, SCALE = 112, 3 # pixels of an image's side, supersampling
 _NONE = dict.fromkeys(AUS, 0.)
 
@@ -314,9 +331,10 @@ def _turn(points, front, pose, zoom, shift):
     unit = 42 * SCALE * zoom
     return np.stack([56 * SCALE + unit * (x + shift[0]), 58 * SCALE + unit * (y + shift[1])], 1)
 
+# %% ../../nbs/data/synthetic.ipynb #801096d8
 def draw_face(
     identity:Identity, # who
-    aus:dict|np.ndarray|None=None, # intensities 0…1 by name (what is absent is 0), or `(12,)` in the order of `AUS`; None = neutral
+    aus:dict|np.ndarray|None=None, # intensities 0…1 by name (absent = 0), or `(12,)` in the order of `AUS`; None = neutral
     pose:tuple=(0, 0, 0), # yaw, pitch, roll in degrees; about ±25 looks right
     blink:float=0., # 0 open … 1 eyes closed
     gaze:tuple=(0, 0), # where the eyes look, -1…1 right and down
@@ -331,7 +349,7 @@ def draw_face(
     a = _NONE | (dict(zip(AUS, map(float, aus))) if isinstance(aus, (np.ndarray, list, tuple)) else dict(aus or {}))
     i, drop = identity, .15 * a['AU26']
     shapes = _hair_back(i) + _head(i, drop, light) + _eye(i, a, -1, blink, gaze) + _eye(i, a, 1, blink, gaze) + _beard(i, a, drop)
-    shapes += _nose(i, a) + _mouth(i, a, rounding) + _hair_front(i) + _brows(i, a) + _glasses(i) + _occluder(i, occluder[0], occluder[1:])
+    shapes += _nose(i, a) + _mouth(i, a, rounding) + _hair_front(i) + _brows(i, a) + _glasses(i) + _occluder(i, *occluder)
     sizes = [len(s[0]) for s in shapes]
     front = np.repeat([s[1] for s in shapes], sizes)
     xy = _turn(np.concatenate([s[0] for s in shapes]), front, pose, zoom, shift).ravel().tolist()
@@ -344,7 +362,24 @@ def draw_face(
         else: draw.polygon(points, colour)
     return np.asarray(im.reduce(SCALE))
 
-# %% ../../nbs/data/synthetic.ipynb #f8e6259c
+# %% ../../nbs/data/synthetic.ipynb #c7129eca
+def contact_sheet(
+    rows:list, # lists of `(h, w, 3)` uint8 pictures of one size
+    titles:list|None=None, # a word over each column; None = none
+    side:int=SIZE, # width of a picture on the sheet, in pixels
+) -> Image.Image: # RGB
+    "Pictures side by side."
+    sheet = Image.fromarray(np.concatenate([np.concatenate(list(row), 1) for row in rows], 0))
+    scale = side / rows[0][0].shape[1]
+    sheet = sheet.resize((round(sheet.width * scale), round(sheet.height * scale)), Image.LANCZOS)
+    if titles is None: return sheet
+    page = Image.new('RGB', (sheet.width, sheet.height + 14), 'white')
+    page.paste(sheet, (0, 14))
+    draw = ImageDraw.Draw(page)
+    for k, title in enumerate(titles): draw.text(((k + .5) * side, 7), str(title), 'black', anchor='mm')
+    return page
+
+# %% ../../nbs/data/synthetic.ipynb #092b3b10
 PROTOTYPES = dict(
     Neutral=(dict(), (0., 0.)),
     Anger=(dict(AU4=1., AU7=.8, AU23=.7, AU24=.55), (-.6, .65)),
@@ -355,8 +390,9 @@ PROTOTYPES = dict(
     Surprise=(dict(AU1=.9, AU2=1., AU25=1., AU26=.95), (.2, .8)))
 
 OTHERS = dict( # combinations that are no prototype
-    smirk=(dict(AU12=.7, AU24=.7), (.15, .2)), doubt=(dict(AU1=.5, AU2=.8, AU24=.7), (-.2, .2)), shrug=(dict(AU2=.7, AU15=.8), (-.15, .1)),
-    concentration=(dict(AU4=.7, AU24=.6), (-.1, .35)), pucker=(dict(AU23=.95, AU1=.4), (.1, .15)), sneer=(dict(AU10=.7, AU12=.6, AU25=.5), (-.3, .3)),
+    smirk=(dict(AU12=.7, AU24=.7), (.15, .2)), doubt=(dict(AU1=.5, AU2=.8, AU24=.7), (-.2, .2)),
+    shrug=(dict(AU2=.7, AU15=.8), (-.15, .1)), concentration=(dict(AU4=.7, AU24=.6), (-.1, .35)),
+    pucker=(dict(AU23=.95, AU1=.4), (.1, .15)), sneer=(dict(AU10=.7, AU12=.6, AU25=.5), (-.3, .3)),
     boredom=(dict(AU7=.7, AU15=.5), (-.35, -.6)))
 
 def prototype(
@@ -368,11 +404,12 @@ def prototype(
         return np.minimum(a + b, 1), tuple((np.array(u) + v) / 2)
     if name == 'Other': name = 'smirk'
     table = PROTOTYPES | OTHERS
-    if name not in table: raise InputError(f"unknown expression '{name}': choose from {', '.join((*EXPRS, *OTHERS, *RAF_COMPOUNDS))}")
+    names = ', '.join((*EXPRS, *OTHERS, *RAF_COMPOUNDS))
+    if name not in table: raise InputError(f"unknown expression '{name}': choose from {names}")
     units, place = table[name]
     return np.array([units.get(u, 0.) for u in AUS]), place
 
-# %% ../../nbs/data/synthetic.ipynb #ab5f10b7
+# %% ../../nbs/data/synthetic.ipynb #8dd06599
 ONSET, PRESENT, FPS = .25, .3, 30 # an expression's name counts from this strength on, an action unit from this intensity on
 
 def _drift(r, t, size, period):
@@ -403,13 +440,14 @@ class Video:
     face:list            # s dictionaries of `draw_face`'s other parameters
     photo:list           # s dictionaries of `photograph`'s parameters
 
-# %% ../../nbs/data/synthetic.ipynb #51a16d56
-DECK = ('Happiness', 'Anger', 'Surprise', 'Sadness', 'Disgust', 'Happiness', 'Fear', 'Other', 'Sadness', 'Surprise', 'Anger', 'Disgust', 'Happiness', 'Other', 'Fear', 'Sadness')
+# %% ../../nbs/data/synthetic.ipynb #3ccaa982
+DECK = ('Happiness', 'Anger', 'Surprise', 'Sadness', 'Disgust', 'Happiness', 'Fear', 'Other', # dealt in turn over the episodes of a part
+        'Sadness', 'Surprise', 'Anger', 'Disgust', 'Happiness', 'Other', 'Fear', 'Sadness')
 
 def _count(length): return 1 + (length > 24) + (length > 60)
 
 def _episodes(r, t, first):
-    "Intensities `(s, 12)`, strength of each class `(s, 8)` and place `(s, 2)` of one to three episodes, taken from `DECK` from number `first` on."
+    "Intensities `(s, 12)`, strength of each class `(s, 8)` and place `(s, 2)` of one to three episodes, the first being `DECK[first]`."
     aus, strength, place = np.zeros((len(t), 12)), np.zeros((len(t), 8)), np.zeros((len(t), 2))
     seconds, n = t[-1] - t[0], _count(len(t))
     for k in range(n):
@@ -442,18 +480,45 @@ def _performance(r, i, t, first):
     arousal = place[:, 1] + .12 * loud + _drift(r, t, .04, 4.)
     return aus, expr, np.clip(valence, -1, 1), np.clip(arousal, -1, 1), talk
 
-# %% ../../nbs/data/synthetic.ipynb #656a42ac
+# %% ../../nbs/data/synthetic.ipynb #f826381d
 def _backdrop(r):
     "A blurred room `SIZE * SCALE` wide."
-    a, b = np.clip(r.uniform(60, 215, (2, 1)) + r.normal(0, 24, (2, 3)), 0, 255); side = SIZE * SCALE
+    side = SIZE * SCALE
+    a, b = np.clip(r.uniform(60, 215, (2, 1)) + r.normal(0, 24, (2, 3)), 0, 255)
     ramp = np.linspace(0, 1, 8)[:, None, None] * np.ones((1, 8, 1))
-    im = Image.fromarray((a + (b - a) * (ramp if r.random() < .5 else ramp.transpose(1, 0, 2))).astype(np.uint8)).resize((side, side), Image.BILINEAR)
+    if r.random() >= .5: ramp = ramp.transpose(1, 0, 2)
+    im = Image.fromarray((a + (b - a) * ramp).astype(np.uint8)).resize((side, side), Image.BILINEAR)
     draw = ImageDraw.Draw(im)
     for x, y, w, h in r.uniform(-.1, 1.1, (int(r.integers(0, 6)), 4)) * side:
         colour = tuple(int(c) for c in np.clip(r.uniform(40, 225) + r.normal(0, 30, 3), 0, 255))
-        draw.rectangle((x, y, x + abs(w) / 2, y + abs(h) / 2), fill=colour) if r.random() < .6 else draw.ellipse((x, y, x + abs(w) / 3, y + abs(w) / 3), fill=colour)
+        if r.random() < .6: draw.rectangle((x, y, x + abs(w) / 2, y + abs(h) / 2), fill=colour)
+        else: draw.ellipse((x, y, x + abs(w) / 3, y + abs(w) / 3), fill=colour)
     return im.reduce(6).filter(ImageFilter.GaussianBlur(float(r.uniform(1, 3)))).resize((side, side), Image.BILINEAR)
 
+def _camera(r, t, sway):
+    "The parameters of `photograph` over the times `t` `(s,)`."
+    shine, tint, lens = 1 + r.normal(.02, .13) + _drift(r, t, .03, 4.), 1 + r.normal(0, .05, 3), min(max(0., r.normal(.1, .4)), 1.1)
+    fixed = dict(noise=float(abs(r.normal(0, 5))), quality=int(r.integers(55, 96)), grey=bool(r.random() < .04), tint=tuple(tint))
+    return [dict(brightness=float(shine[k]), gradient=tuple(.22 * sway[k]), blur=float(lens + (.9 if r.random() < .02 else 0)),
+                 grain=int(r.integers(1 << 30))) | fixed for k in range(len(t))]
+
+def _stage(r, t, talk):
+    "The other parameters of `draw_face` over the times `t` `(s,)`, and where the light comes from `(s, 2)`."
+    two = lambda size, period: np.stack([_drift(r, t, size, period) for _ in range(2)], 1)
+    pose = np.stack([r.normal(0, s) + _drift(r, t, s * .7, 3.) for s in (9, 5, 5)], 1).clip(-22, 22)
+    blink, gaze = _pulses(r, t, 2.5, .3), two(.35, 2.).clip(-1, 1)
+    zoom, place = r.normal(1.02, .035), np.stack([r.normal(0, .03) + _drift(r, t, .012, 1.) for _ in range(2)], 1)
+    kind = OCCLUDERS[int(r.choice(4, p=[.8, .08, .07, .05]))]
+    covered = (r.random() < .3) | (_pulses(r, t, 2., 1.5) > .5)
+    x, y = r.uniform(-.5, .5), r.uniform(.45, .8)
+    room, to = _backdrop(r), r.uniform(-1, 1, 2) * (1, .6)
+    sway = two(.2, 4.) + to
+    face = [dict(pose=tuple(pose[k]), blink=float(blink[k]), gaze=tuple(gaze[k]), rounding=float(talk[k] * np.sin(t[k] * 9)),
+                 light=tuple(sway[k].clip(-1, 1)), zoom=float(zoom), shift=tuple(place[k]), background=room,
+                 occluder=(kind if covered[k] else 'none', x, y)) for k in range(len(t))]
+    return face, sway
+
+# %% ../../nbs/data/synthetic.ipynb #78815052
 def make_video(
     identity:Identity, # who
     name:str, # the video's name
@@ -462,28 +527,14 @@ def make_video(
     first:int=0, # where in `DECK` the expressions start
 ) -> Video: # not drawn yet: `render` does that
     "Invent a video of one person."
-    r = rng
-    gaps = r.choice([1, 2, 3, 4, 5, 6, 8, 15], length, p=[.06, .08, .18, .36, .16, .08, .06, .02])
+    gaps = rng.choice([1, 2, 3, 4, 5, 6, 8, 15], length, p=[.06, .08, .18, .36, .16, .08, .06, .02])
     frame = 1 + np.cumsum(gaps) - gaps[0]
     t = frame / FPS
-    aus, expr, valence, arousal, talk = _performance(r, identity, t, first)
-    pose = np.stack([r.normal(0, s) + _drift(r, t, s * .7, 3.) for s in (9, 5, 5)], 1).clip(-22, 22)
-    blink, gaze = _pulses(r, t, 2.5, .3), np.stack([_drift(r, t, .35, 2.) for _ in range(2)], 1).clip(-1, 1)
-    zoom, place = r.normal(1.02, .035), np.stack([r.normal(0, .03) + _drift(r, t, .012, 1.) for _ in range(2)], 1)
-    kind = OCCLUDERS[int(r.choice(4, p=[.8, .08, .07, .05]))]
-    covered = (r.random() < .3) | (_pulses(r, t, 2., 1.5) > .5)
-    x, y = r.uniform(-.5, .5), r.uniform(.45, .8)
-    room, to = _backdrop(r), r.uniform(-1, 1, 2) * (1, .6)
-    sway = np.stack([_drift(r, t, .2, 4.) for _ in range(2)], 1) + to
-    face = [dict(pose=tuple(pose[k]), blink=float(blink[k]), gaze=tuple(gaze[k]), rounding=float(talk[k] * np.sin(t[k] * 9)), light=tuple(sway[k].clip(-1, 1)),
-                 zoom=float(zoom), shift=tuple(place[k]), occluder=(kind if covered[k] else 'none', x, y), background=room) for k in range(length)]
-    shine, tint, lens = 1 + r.normal(.02, .13) + _drift(r, t, .03, 4.), 1 + r.normal(0, .05, 3), min(max(0., r.normal(.1, .4)), 1.1)
-    noise, quality, grey = abs(r.normal(0, 5)), int(r.integers(55, 96)), r.random() < .04
-    photo = [dict(brightness=float(shine[k]), gradient=tuple(.22 * sway[k]), tint=tuple(tint), blur=float(lens + (.9 if r.random() < .02 else 0)), noise=float(noise),
-                  grey=bool(grey), grain=int(r.integers(1 << 30)), quality=quality) for k in range(length)]
-    return Video(identity, name, frame, aus, expr, valence, arousal, face, photo)
+    *labels, talk = _performance(rng, identity, t, first)
+    face, sway = _stage(rng, t, talk)
+    return Video(identity, name, frame, *labels, face, _camera(rng, t, sway))
 
-# %% ../../nbs/data/synthetic.ipynb #aefcf4a3
+# %% ../../nbs/data/synthetic.ipynb #350d3011
 _GRAIN = np.random.default_rng(0).standard_normal((256, 256, 3), np.float32)
 _RAMP = np.linspace(-1, 1, SIZE, dtype=np.float32)
 
@@ -515,11 +566,11 @@ def render(
     "Draw and photograph one frame of a `video`."
     return photograph(draw_face(video.identity, video.aus[k], **video.face[k]), **video.photo[k])
 
-# %% ../../nbs/data/synthetic.ipynb #a3d57d57
+# %% ../../nbs/data/synthetic.ipynb #65c4eb21
 PARTS = ('train', 'val', 'held_out')
-FILES = dict(train='training_set_annotations.txt', val='validation_set_annotations.txt', held_out='held_out_set_annotations.txt')
-TEST_LIST, VERSION = 'MTL_Challenge_test_set_release.txt', 1
-VALID = dict(train=dict(AU=.73, VA=.735, EXPR=.64), val=dict(AU=1, VA=1, EXPR=.58), held_out=dict(AU=1, VA=1, EXPR=.58)) # official shares
+PART_FILES = dict(train='training_set_annotations.txt', val='validation_set_annotations.txt', held_out='held_out_set_annotations.txt')
+TEST_LIST, GENERATOR = 'MTL_Challenge_test_set_release.txt', 1 # the second: the generator's version
+VALID = dict(train=dict(AU=.73, VA=.71, EXPR=.64), val=dict(AU=1, VA=1, EXPR=.58), held_out=dict(AU=1, VA=1, EXPR=.58)) # annotated shares
 REPEATED = (142382 - 141431) / 141431 # official share of repeated lines
 HEADER = 'image,valence,arousal,expression,aus'
 
@@ -530,6 +581,7 @@ def person(
     "Number of a part's k-th person."
     return 3 * k + PARTS.index(part)
 
+# %% ../../nbs/data/synthetic.ipynb #5bc3fc9f
 def _names(who, k, videos, r):
     "Names of a person's videos, in the forms that the official ones have; the number belongs to one video of one person."
     n = [100 + (videos + 3) * who + j for j in range(max(1, videos + int(r.integers(-1, 2))))]
@@ -550,14 +602,15 @@ def part_videos(
         who = person(part, k)
         i, r = make_identity(who, seed), np.random.default_rng([seed, who, 3])
         names = _names(who, k, videos, r)
-        if k % 8 in (2, 3): names.append(f'{101 + videos + (videos + 3) * person(part, k - k % 2)}-30-1280x720' + ('_left', '_right')[k % 2])
+        clip = 101 + videos + (videos + 3) * person(part, k - k % 2)
+        if k % 8 in (2, 3): names.append(f'{clip}-30-1280x720' + ('_left', '_right')[k % 2])
         for j, name in enumerate(names):
             r = np.random.default_rng([seed, who, 4, j])
             length = 1 if j and r.random() < .25 else int(np.clip(15 + r.exponential(11), 15, 120))
             yield make_video(i, name, length, r, first)
-            first += _count(length)
+            first += _count(length) * (length > 1)
 
-# %% ../../nbs/data/synthetic.ipynb #a6703ded
+# %% ../../nbs/data/synthetic.ipynb #61b83ea0
 def annotation_lines(
     v:Video, # s frames
     part:str, # one of `PARTS`: missing labels and repeated lines differ
@@ -580,7 +633,7 @@ def annotation_lines(
         lines += [line] * (2 if r.random() < REPEATED else 1)
     return lines
 
-# %% ../../nbs/data/synthetic.ipynb #90ccf832
+# %% ../../nbs/data/synthetic.ipynb #42f83431
 def save_jpeg(
     im:np.ndarray, # `(h, w, 3)` uint8, RGB
     path:Path|str, # file to write
@@ -599,14 +652,17 @@ def _write_video(v, root, r):
         save_jpeg(im, folder/f'{n:05d}.jpg', v.photo[k]['quality'])
         if extra[k] and n + 1 not in v.frame: save_jpeg(im, folder/f'{n + 1:05d}.jpg', v.photo[k]['quality'])
 
+# %% ../../nbs/data/synthetic.ipynb #91829c8c
 class _Folder:
     "A folder that appears under its name `out` only when everything in it is written."
-    def __init__(self, out): self.out = Path(out)
+    def __init__(self, out): self.out = Path(out).absolute()
     def __enter__(self):
         if self.out.is_file() or (self.out.is_dir() and any(self.out.iterdir())):
             raise InputError(f'{self.out} exists and is not empty: choose a new folder or remove it first')
-        self.out.parent.mkdir(parents=True, exist_ok=True)
-        self.tmp = Path(tempfile.mkdtemp(prefix=f'.{self.out.name}-', dir=self.out.parent))
+        try:
+            self.out.parent.mkdir(parents=True, exist_ok=True)
+            self.tmp = Path(tempfile.mkdtemp(prefix=f'.{self.out.name}-', dir=self.out.parent))
+        except OSError as e: raise InputError(f"{self.out} can't be made ({e.strerror}): choose another place") from None
         return self.tmp
     def __exit__(self, kind, *_):
         if kind: return shutil.rmtree(self.tmp, ignore_errors=True)
@@ -619,12 +675,14 @@ def _check_sizes(**sizes):
         if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or not low <= n <= 100_000:
             raise InputError(f'{name} is {n!r}, but must be a whole number from {low} to 100000')
 
-_ABOUT = 'Drawn faces by affect_nb.data.synthetic: no real persons. They test software; results on them say nothing about results on real faces.'
+_ABOUT = ('Faces drawn by affect_nb.data.synthetic: no real persons. They test software; '
+          'results on them say nothing about results on real faces.')
 
 def _about(root, **facts):
-    (root/'about.json').write_text(json.dumps(dict(about=_ABOUT, version=VERSION, pillow=PIL.__version__) | facts, indent=1) + '\n')
+    about = dict(about=_ABOUT, generator=GENERATOR, pillow=PIL.__version__) | facts
+    (root/'about.json').write_text(json.dumps(about, indent=1) + '\n')
 
-# %% ../../nbs/data/synthetic.ipynb #87f88577
+# %% ../../nbs/data/synthetic.ipynb #104e69b5
 def write_aff_wild2(
     out:Path|str, # folder to make; must be new or empty
     train:int=48, # persons of the training part
@@ -633,8 +691,8 @@ def write_aff_wild2(
     videos:int=3, # videos per person, on average
     seed:int=0, # number of the world: another seed, other people
 ) -> Path: # `out`
-    "Write a drawn data set in the official layout of Aff-Wild2's multi-task challenge; an unusable size or folder raises `InputError`."
-    _check_sizes(train=(train, 0), val=(val, 0), held_out=(held_out, 0), videos=(videos, 1), seed=(seed, 0))
+    "Write a drawn data set in Aff-Wild2's multi-task layout; an unusable size or folder raises `InputError`."
+    _check_sizes(train=(train, 1), val=(val, 1), held_out=(held_out, 1), videos=(videos, 1), seed=(seed, 0))
     sizes, who = dict(train=train, val=val, held_out=held_out), {}
     with _Folder(out) as root:
         images = root/'cropped_aligned'; images.mkdir()
@@ -645,13 +703,13 @@ def write_aff_wild2(
                 lines += annotation_lines(v, part, r)
                 _write_video(v, images, r)
                 who[v.name] = v.identity.person
-            (root/FILES[part]).write_text('\n'.join([HEADER, *lines]) + '\n')
+            (root/PART_FILES[part]).write_text('\n'.join([HEADER, *lines]) + '\n')
         names = dict.fromkeys(l.split(',')[0] for l in lines)
         (root/TEST_LIST).write_text('\n'.join([HEADER, *names]) + '\n')
         _about(root, layout='Aff-Wild2, multi-task', seed=seed, videos_per_person=videos, persons=sizes, person_of_video=who)
     return Path(out)
 
-# %% ../../nbs/data/synthetic.ipynb #1219d4d9
+# %% ../../nbs/data/synthetic.ipynb #98e0b45f
 def write_faces(
     out:Path|str, # folder to make; must be new or empty
     identities:int=1000, # persons, from the training part's numbers

@@ -33,6 +33,7 @@ class AffectModel(nn.Module):
         dropout:float=0., # in front of the heads; released code: 0
     ):
         super().__init__()
+        if backbone is None and d is None: raise InputError("a model without backbone needs `d`, the number of cached features")
         self.backbone, self.tasks, self.d = backbone, parse_tasks(tasks), d or backbone.num_features
         self.fusion = import_module_class(fusion)(self.d) if isinstance(fusion, str) else fusion
         self.temporal = create_temporal(temporal, self.d)
@@ -60,7 +61,7 @@ class AffectModel(nn.Module):
         if self.fusion is not None: x = self.fusion(x.flatten(0, 1), other.flatten(0, 1)).unflatten(0, x.shape[:2])
         if self.temporal is not None: x = self.temporal(x, mask)
         x = self.dropout(x)
-        return {t: head(x).tanh() if t in 'VA' else head(x) for t, head in self.heads.items()}
+        return {t: head(x).tanh() if t in ('V', 'A') else head(x) for t, head in self.heads.items()}
 
 # %% ../../nbs/models/affect.ipynb #49dc3194
 TUNE = ('head', 'last', 'all')
@@ -131,7 +132,8 @@ def _checked(config, where):
         preprocessing=isinstance(pre, dict) and set(pre) == {'img_size', 'mean', 'std'} and three(pre['mean']) and three(pre['std'])
             and (pre['img_size'] is None or number(pre['img_size'], 1, 1024)))
     for name, good in ok.items():
-        if not good: raise InputError(f"{where}: '{name}' is {str(config[name])[:80]}, which no model of this library has: copy the file again")
+        if not good: raise InputError(f"{where}: '{name}' is {str(config[name])[:80]}, which no model of this library has: "
+                                      f"copy the file again")
     return labels
 
 # %% ../../nbs/models/affect.ipynb #e44a8502

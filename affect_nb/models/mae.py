@@ -76,18 +76,18 @@ def _vit(encoder, img_size, drop_path, pool):
                                             f"allowed: choose a smaller one")
     return make()
 
-def _checked(size, img_size):
-    "The dictionary of an encoder's size, when it makes sense."
+def _checked(size, img_size=None, what='encoder'):
+    "The dictionary of an encoder's or decoder's size, when it makes sense."
     size = dict(size) | (dict(img_size=img_size) if img_size else {})
     for k, v in size.items():
-        if k not in _LIMITS: raise InputError(f"encoder has no size '{k}': give {', '.join(_LIMITS)}")
+        if k not in _LIMITS: raise InputError(f"{what} has no size '{k}': give {', '.join(_LIMITS)}")
         if type(v) is not int or not 0 < v <= _LIMITS[k]:
-            raise InputError(f"encoder: {k} is {v!r}, but must be a whole number from 1 to {_LIMITS[k]}")
+            raise InputError(f"{what}: {k} is {v!r}, but must be a whole number from 1 to {_LIMITS[k]}")
     missing = [k for k in _LIMITS if k not in size]
-    if missing: raise InputError(f"encoder: {missing[0]} is missing: give {', '.join(_LIMITS)}")
+    if missing: raise InputError(f"{what}: {missing[0]} is missing: give {', '.join(_LIMITS)}")
     for k, by in (('embed_dim', 'num_heads'), ('img_size', 'patch_size')):
-        if size[k] % size[by]: raise InputError(f"encoder: {k} {size[k]} is not a multiple of {by} {size[by]}: change one of them")
-    if size['embed_dim'] % 4: raise InputError(f"encoder: embed_dim {size['embed_dim']} is not a multiple of 4")
+        if size[k] % size[by]: raise InputError(f"{what}: {k} {size[k]} is not a multiple of {by} {size[by]}: change one of them")
+    if size['embed_dim'] % 4: raise InputError(f"{what}: embed_dim {size['embed_dim']} is not a multiple of 4")
     return size
 
 # %% ../../nbs/models/mae.ipynb #f02eb7d5
@@ -255,12 +255,14 @@ class MAE(nn.Module):
         enc = encoder if isinstance(encoder, nn.Module) else create_encoder(encoder, img_size, pool=False)
         if not isinstance(enc, VisionTransformer):
             raise InputError(f"encoder {enc.config['encoder']!r} can't be pre-trained by masking: choose a plain Vision Transformer")
+        if not 0 < mask_ratio < 1: raise InputError(f"mask_ratio is {mask_ratio!r}, but must be between 0 and 1: the paper has 0.75")
+        self.p, grid, n_prefix = enc.patch_embed.patch_size[0], enc.patch_embed.grid_size, enc.num_prefix_tokens
+        _checked(dict(img_size=enc.img_size, patch_size=self.p, embed_dim=decoder_dim, depth=decoder_depth,
+                      num_heads=decoder_heads), what='decoder')
         self.encoder, self.mask_ratio, self.norm_pix_loss = enc, mask_ratio, norm_pix_loss
         self.config = dict(kind='MAE', encoder=enc.config, decoder_dim=decoder_dim, decoder_depth=decoder_depth,
                            decoder_heads=decoder_heads, mask_ratio=mask_ratio, norm_pix_loss=norm_pix_loss,
                            preprocessing=dict(img_size=enc.img_size, mean=FACE_MEAN, std=FACE_STD))
-        self.p, grid = enc.patch_embed.patch_size[0], enc.patch_embed.grid_size
-        n_prefix = enc.num_prefix_tokens
         self.decoder_embed = nn.Linear(enc.embed_dim, decoder_dim)
         self.mask_token = nn.Parameter(torch.zeros(1, 1, decoder_dim))
         self.decoder_pos_embed = nn.Parameter(sincos(grid, decoder_dim, n_prefix), requires_grad=False)
@@ -378,7 +380,8 @@ def load_mae(
     if unknown := set(config) - {*names, 'kind', 'preprocessing', 'extra'}:
         raise InputError(f"{folder}/config.json: unknown entry '{min(unknown)}': it was not written by this version")
     state = read_checkpoint(folder)
-    try: mae = MAE(create_encoder(_size_of(Path(folder), state)[0], config['encoder']['img_size'], pool=False), **{k: config[k] for k in names[1:]})
+    size, img_size = _size_of(Path(folder), state)
+    try: mae = MAE(size, img_size=img_size, **{k: config[k] for k in names[1:]})
     except (KeyError, TypeError) as e: raise InputError(f"{folder}/config.json: not a configuration of a MAE ({e})") from None
     load_strict(mae, state, folder)
     return mae.eval()
@@ -426,7 +429,7 @@ def show_reconstruction(
     import matplotlib.pyplot as plt
     painted, hidden = mae.reconstruct(x, generator)
     rows = [denormalise(x), denormalise(x)*(1 - hidden) + .5*hidden, denormalise(painted)]
-    fig, axes = plt.subplots(3, len(x), figsize=(len(x), 3), squeeze=False, layout='constrained')
+    fig, axes = plt.subplots(3, len(x), figsize=(.75*len(x), 2.25), squeeze=False, layout='constrained')
     for row, images in zip(axes, rows):
         for ax, im in zip(row, images.cpu()): ax.imshow(im.permute(1, 2, 0)); ax.axis('off')
     return fig

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np, pandas as pd, torch
 from fastai.callback.core import Callback
+from fastai.callback.progress import ProgressCallback
 from fastai.callback.schedule import ParamScheduler, combined_cos
 from fastai.data.core import DataLoaders
 from fastai.learner import Learner
@@ -163,6 +164,7 @@ def make_learner(
     split = splitter or (lambda m: L([p for p in m.parameters() if p.requires_grad]))
     learn = Learner(DataLoaders(train_dl, valid_dl, device=default_device()), model, loss_func=rowless, opt_func=opt,
                     splitter=split, wd=wd, metrics=[])
+    learn.remove_cb(ProgressCallback)
     learn.logger = lambda *_: None
     if bf16 and torch.cuda.is_available(): learn = learn.to_bf16()
     return learn
