@@ -109,7 +109,7 @@ def _arc(x0, y0, x1, y1, bend=0, n=7):
     return _curve(x0 + dx * t - dy * b, y0 + dy * t + dx * b)
 def _mirror(shapes): return shapes + [(p * (-1, 1), *rest) for p, *rest in shapes]
 def _ink(skin): return _mix(skin, (28, 4, 8), .86 - .26 * sum(skin) / 765)
-def _crease(points, front, colour, strength, width): return [(points, front, _alpha(colour, strength), width)] if strength > .04 else []
+def _crease(arc, front, colour, strength, width): return [(_arc(*arc), front, _alpha(colour, strength), width)] if strength > .04 else []
 
 # %% ../../nbs/data/synthetic.ipynb #1a02ea1e
 def _outline(i, drop=0., grow=1., n=44):
@@ -120,21 +120,28 @@ def _outline(i, drop=0., grow=1., n=44):
     x = x * (1 - (.12 + .3 * i.jaw) * down ** 2.2)
     return np.stack([x, y + drop * np.clip((y - .25) / .9, 0, 1)], 1) * grow
 
-def _head(i, drop, light):
-    skin, shade = i.skin, _mix(i.skin, (60, 20, 30), .2)
+@lru_cache(64)
+def _body(i):
+    skin = i.skin
     neck = np.array([(-.48, .7), (.48, .7), (.55, 1.6), (-.55, 1.6)])
     body = np.concatenate([_arc(-1.7, 2, -.45, 1.22, .12), _arc(.45, 1.22, 1.7, 2, .12)])
     ear = _oval(i.width * .99, .02, .13 * i.ears, .23 * i.ears)
-    shapes = [(body, -.25, i.clothes, 0), (neck, -.25, _mix(skin, (70, 25, 30), .32), 0)]
     hollow = ear * .55 + np.array([i.width * .99, .02]) * .45
-    shapes += _mirror([(ear, -.1, shade, 0), (hollow, -.1, _mix(skin, (90, 20, 30), .35), 0)])
-    if i.earring: shapes += _mirror([(_oval(i.width * 1.02, .3, .05, .06, 10), -.1, (240, 200, 80), 0)])
-    face = _outline(i, drop)
-    shapes += [(face, 0, shade, 0), (face * (.955, .97) + (.035 * light[0], .02 * light[1]), 0, skin, 0)]
-    rosy, spot = _mix(skin, (226, 80, 84), .08 + .22 * (i.blush - .3)), _mix(skin, (120, 60, 30), .5)
-    if i.blush > .3: shapes += _mirror([(_oval(.54, .36, .19, .12), .85, rosy, 0)])
+    ring = [(_oval(i.width * 1.02, .3, .05, .06, 10), -.1, (240, 200, 80), 0)] if i.earring else []
+    ears = _mirror([(ear, -.1, _mix(skin, (60, 20, 30), .2), 0), (hollow, -.1, _mix(skin, (90, 20, 30), .35), 0)]) + _mirror(ring)
+    return [(body, -.25, i.clothes, 0), (neck, -.25, _mix(skin, (70, 25, 30), .32), 0)] + ears
+
+@lru_cache(64)
+def _cheeks(i):
+    rosy, spot = _mix(i.skin, (226, 80, 84), .08 + .22 * (i.blush - .3)), _mix(i.skin, (120, 60, 30), .5)
     spots = np.random.default_rng([i.person, 2]).uniform((-.6, .1), (.6, .42), (i.freckles, 2))
-    return shapes + [(_oval(x, y, .022, .022, 6), .95, spot, 0) for x, y in spots]
+    blush = _mirror([(_oval(.54, .36, .19, .12), .85, rosy, 0)]) if i.blush > .3 else []
+    return blush + [(_oval(x, y, .022, .022, 6), .95, spot, 0) for x, y in spots]
+
+def _head(i, drop, light):
+    face = _outline(i, drop)
+    lit = face * (.955, .97) + (.035 * light[0], .02 * light[1])
+    return _body(i) + [(face, 0, _mix(i.skin, (60, 20, 30), .2), 0), (lit, 0, i.skin, 0)] + _cheeks(i)
 
 # %% ../../nbs/data/synthetic.ipynb #5da04a51
 @lru_cache(64)
@@ -192,9 +199,9 @@ def _brows(i, a):
     thick = .052 * i.brow * (1 - .72 * s ** 2) * (.75 + .25 * np.minimum(1, s * 6))
     line = _ink(i.skin)
     both = [(_band(x, y - thick, y + thick), .97, ink, 0)]
-    for d in (0, .09): both += _crease(_arc(.3, -.76 - d, .68, -.66 - d, .06), .95, line, .75 * a['AU2'], 3)
-    both = _mirror(both + _crease(_arc(.065, -.5, .05, -.2, .02), 1, line, .95 * a['AU4'], 4))
-    for d in (0, .1): both += _crease(_arc(-.24, -.72 - d, .24, -.72 - d, -.05), .97, line, .8 * a['AU1'], 3)
+    for d in (0, .09): both += _crease((.3, -.76 - d, .68, -.66 - d, .06), .95, line, .75 * a['AU2'], 3)
+    both = _mirror(both + _crease((.065, -.5, .05, -.2, .02), 1, line, .95 * a['AU4'], 4))
+    for d in (0, .1): both += _crease((-.24, -.72 - d, .24, -.72 - d, -.05), .97, line, .8 * a['AU1'], 3)
     return both
 
 # %% ../../nbs/data/synthetic.ipynb #16828904
@@ -223,9 +230,9 @@ def _eye(i, a, side, blink, gaze):
     shapes += [(_curve(X, low), 1, _mix(line, ink, .5 * squint), 2 + round(2 * squint))]
     out, tip = (X[-1], cy + tilt[-1]) if side > 0 else (X[0], cy + tilt[0])
     if i.lashes > .35: shapes += [(_arc(out, tip, out + side * .08, tip - .07), 1, ink, 4)]
-    for d in (-.05, 0, .05): shapes += _crease(_arc(out + side * .05, tip + d, out + side * .2, tip + 2.3 * d, 0, 3), .9, line, a['AU6'], 3)
-    shapes += _crease(_arc(cx - side * .2, cy + .22, cx + side * .26, cy + .17, .07 * side), .97, line, .8 * a['AU6'], 3)
-    return shapes + _crease(_arc(cx - .17, cy + .17, cx + .17, cy + .17, .015), 1, line, .8 * a['AU7'], 3)
+    for d in (-.05, 0, .05): shapes += _crease((out + side * .05, tip + d, out + side * .2, tip + 2.3 * d, 0, 3), .9, line, a['AU6'], 3)
+    shapes += _crease((cx - side * .2, cy + .22, cx + side * .26, cy + .17, .07 * side), .97, line, .8 * a['AU6'], 3)
+    return shapes + _crease((cx - .17, cy + .17, cx + .17, cy + .17, .015), 1, line, .8 * a['AU7'], 3)
 
 # %% ../../nbs/data/synthetic.ipynb #f69f48f0
 def _mouth(i, a, rounding):
@@ -253,17 +260,17 @@ def _mouth(i, a, rounding):
 def _folds(i, a, half, corner, top, bottom, line):
     "Creases and bulges around the mouth: its half width, and y of its corners, upper and lower edge."
     lift, pale = .05 * a['AU10'], _mix(i.skin, (255, 250, 240), .5)
-    fold = _arc(.2 + .02 * i.nose, .2 - lift, half + .13, corner - .02 - 1.2 * lift, -.05)
+    fold = (.2 + .02 * i.nose, .2 - lift, half + .13, corner - .02 - 1.2 * lift, -.05)
     both = _crease(fold, .98, line, max(.95 * a['AU10'], .75 * a['AU12']), 4)
-    for d in (0, .09): both += _crease(_arc(.07, .02 + d, .17, -.04 + d, .01, 3), 1.05, line, .9 * a['AU10'], 3)
-    both += _crease(_arc(half + .02, corner - .07, half + .05, corner + .06, -.03), 1, line, .9 * a['AU12'], 4)
-    both += _crease(_arc(half, corner, half + .05, corner + .13, -.03), 1, line, a['AU15'], 5)
-    both += _crease(_arc(half + .05, corner - .12, half + .05, corner + .12, -.06), 1, line, a['AU24'], 5)
-    mid = _crease(_arc(-.16, bottom + .1, .16, bottom + .1, -.07), 1, line, .8 * a['AU15'], 3)
-    for y, b in ((top - .08, -.03), (bottom + .08, .03)): mid += _crease(_arc(-.7 * half, y, .7 * half, y, b), 1, pale, .8 * a['AU24'], 6)
-    mid += _crease(_arc(-.6 * half, bottom + .17, .6 * half, bottom + .17, .03), 1, line, .8 * a['AU24'], 4)
+    for d in (0, .09): both += _crease((.07, .02 + d, .17, -.04 + d, .01, 3), 1.05, line, .9 * a['AU10'], 3)
+    both += _crease((half + .02, corner - .07, half + .05, corner + .06, -.03), 1, line, .9 * a['AU12'], 4)
+    both += _crease((half, corner, half + .05, corner + .13, -.03), 1, line, a['AU15'], 5)
+    both += _crease((half + .05, corner - .12, half + .05, corner + .12, -.06), 1, line, a['AU24'], 5)
+    mid = _crease((-.16, bottom + .1, .16, bottom + .1, -.07), 1, line, .8 * a['AU15'], 3)
+    for y, b in ((top - .08, -.03), (bottom + .08, .03)): mid += _crease((-.7 * half, y, .7 * half, y, b), 1, pale, .8 * a['AU24'], 6)
+    mid += _crease((-.6 * half, bottom + .17, .6 * half, bottom + .17, .03), 1, line, .8 * a['AU24'], 4)
     for x in (-.16, -.05, .05, .16):
-        for y, d in ((top - .02, -.09), (bottom + .02, .09)): mid += _crease(_arc(x, y, x * 1.35, y + d, 0, 3), 1, line, .85 * a['AU23'], 4)
+        for y, d in ((top - .02, -.09), (bottom + .02, .09)): mid += _crease((x, y, x * 1.35, y + d, 0, 3), 1, line, .85 * a['AU23'], 4)
     return _mirror(both) + mid
 
 def _nose(i, a):

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np, pandas as pd, torch
 from fastcore.basics import patch
 
-from ..data.features import extract_features
+from ..data.features import extract_features, open_features
 from ..data.loaders import Augment, WindowDataset, Windows
 from ..data.project import Project, open_project
 from .records import (code_digest, environment, git_commit, peak_memory, predictions_table, run_folder, score_run,
@@ -124,6 +124,19 @@ def _datasets(run, model, feats):
         if not (f['split'] == split).any(): raise InputError(f"{run.project.source} has no {split} part: training needs a training and a validation set")
     return {s: one(s, s == 'train') for s in ('train', 'val', 'held_out')}
 
+def _features(run):
+    "The stored features of all frames, and how the encoder wants its images; computed at the first call."
+    from affect_nb.models.affect import AffectModel
+    from affect_nb.models.mae import create_encoder, read_config
+    store = run.out/'features'/f'{model_digest(run.encoder)[:12]}-{run.project.digest[:12]}'
+    config = Path(run.encoder)/'config.json' if isinstance(run.encoder, Path) else None
+    if (store/'index.parquet').exists() and config and config.exists():
+        return open_features(store, run.project.frames), read_config(run.encoder)['preprocessing']
+    backbone = create_encoder(run.encoder)
+    pre = AffectModel(backbone, ['V']).preprocessing
+    if torch.cuda.is_available(): backbone.cuda()
+    return extract_features(backbone, run.project.frames, store, workers=run.params['workers'], **pre), pre
+
 def affect_stage(
     run:Run, # of kind 'finetune' or 'mtl'
 ): # fastai Learner; the data sets are in `run.data`
@@ -134,15 +147,15 @@ def affect_stage(
     p = run.params
     if p.get('fuse'): raise InputError("fuse: feature fusion is not in this version: leave it empty")
     torch.manual_seed(run.request.seed)
-    backbone = create_encoder(run.encoder, drop_path=p['drop_path'])
-    if getattr(backbone, 'report', None): print(backbone.report)
     temporal = None if p.get('temporal', 'none') == 'none' else p['temporal']
-    model, feats = freeze(AffectModel(backbone, p['tasks'], temporal=temporal, dropout=p['dropout']), p['tune']), None
     if p['tune'] == 'head':
-        store = run.out/'features'/f'{model_digest(run.encoder)[:12]}-{run.project.digest[:12]}'
-        if torch.cuda.is_available(): backbone.cuda()
-        feats = run.timed('features', extract_features, backbone, run.project.frames, store, workers=p['workers'], **model.preprocessing)
-        model.backbone = None
+        feats, pre = run.timed('features', _features, run)
+        model = AffectModel(None, p['tasks'], feats.shape[1], temporal=temporal, dropout=p['dropout'])
+        model.preprocessing = pre
+    else:
+        backbone, feats = create_encoder(run.encoder, drop_path=p['drop_path']), None
+        if backbone.report: print(backbone.report)
+        model = freeze(AffectModel(backbone, p['tasks'], temporal=temporal, dropout=p['dropout']), p['tune'])
     run.data = _datasets(run, model, feats)
     return affect_learner(model, run.data['train'][1], run.data['val'][1], p['batch_size'], p['weights'], p['class_weighted'], p['wd'],
                           p['bf16'], p['workers'], run.request.seed)
@@ -187,10 +200,10 @@ def _score(self:Run, learn, scores, origin):
     tasks, (val, _), held = learn.model.tasks, self.data['val'], self.data['held_out']
     held_pred = {}
     for t in tasks:
-        model = scores.load_best(t)
+        model = scores.load_best(learn.model, t)
         if held: held_pred[t] = predict(model, held[1], self.params['batch_size'] * 2, self.params['workers'])[t]
         if len(tasks) > 1: (self.folder/f'best-{t}.safetensors').replace(self.folder/f'model-{t}.safetensors')
-    save_model(scores.load_best('mean' if len(tasks) > 1 else tasks[0]), self.folder, **origin)
+    save_model(scores.load_best(learn.model, 'mean' if len(tasks) > 1 else tasks[0]), self.folder, **origin)
     parts = [predictions_table(val, 'val', {t: scores.predictions(t) for t in tasks})]
     if held: parts.append(predictions_table(held[0], 'held_out', held_pred))
     else:

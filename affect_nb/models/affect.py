@@ -12,7 +12,6 @@ from pathlib import Path
 
 import torch
 from fastcore.basics import patch
-from timm.models import group_parameters
 from torch import nn
 
 from ..frames import InputError
@@ -98,8 +97,10 @@ def affect_splitter(
     model:AffectModel,
 ) -> list: # lists of parameters: stem, each block, then the last norm with everything behind the backbone
     "The trainable parameters in groups, from the image to the heads; empty groups are left out."
-    b = model.backbone
-    layer = group_parameters(b, b.group_matcher(), reverse=True) if hasattr(b, 'group_matcher') else {}
+    b, layer = model.backbone, {}
+    if hasattr(b, 'group_matcher'):
+        from timm.models import group_parameters
+        layer = group_parameters(b, b.group_matcher(), reverse=True)
     top = len(b.blocks) + 1 if layer else 1
     groups = [[] for _ in range(top + 1)]
     for name, p in model.named_parameters():

@@ -14,12 +14,9 @@ import argparse, json, math, os, re
 from dataclasses import dataclass
 from pathlib import Path
 
-import timm, torch
+import torch
 from fastcore.basics import patch
 from safetensors.torch import load_file, save_file
-from timm.layers import build_sincos2d_pos_embed, resample_abs_pos_embed
-from timm.models import VisionTransformer, checkpoint_seq
-from timm.models.vision_transformer import Block
 from torch import nn
 
 from ..frames import InputError
@@ -55,11 +52,15 @@ def is_path(
 ) -> bool: # False for a size or a name
     "Whether an encoder is given by a file or folder."
     if isinstance(encoder, dict) or is_import_name(encoder): return False
-    return isinstance(encoder, Path) or not timm.is_model(encoder)
+    if isinstance(encoder, Path): return True
+    import timm
+    return not timm.is_model(encoder)
 
 # %% ../../nbs/models/mae.ipynb #97af0279
 def _vit(encoder, img_size, drop_path, pool):
     "A timm model from a size or name."
+    import timm
+    from timm.models import VisionTransformer
     args = dict(num_classes=0, global_pool='avg' if pool else '', drop_path_rate=drop_path)
     if isinstance(encoder, dict): make = lambda: VisionTransformer(**_checked(encoder, img_size), **args)
     else:
@@ -216,6 +217,7 @@ def _resize(model, pos, own, file):
     if pos.ndim != 3 or pos.shape[2] != own.shape[2] or old == 0 or old*old + prefix != pos.shape[1]:
         raise InputError(f"{file}: pos_embed is {tuple(pos.shape)} and can't be resized to {tuple(own.shape)}: "
                          f"build the encoder with the size of the checkpoint (encoder={str(file)!r})")
+    from timm.layers import resample_abs_pos_embed
     return resample_abs_pos_embed(pos, list(new), [old, old], num_prefix_tokens=prefix), f'from {old}×{old} to {new[0]}×{new[1]}'
 
 # %% ../../nbs/models/mae.ipynb #9c8f43d6
@@ -252,6 +254,7 @@ class MAE(nn.Module):
         img_size:int|None=None, # side of the images, pixels; None: what `encoder` says
     ):
         super().__init__()
+        from timm.models.vision_transformer import Block, VisionTransformer
         enc = encoder if isinstance(encoder, nn.Module) else create_encoder(encoder, img_size, pool=False)
         if not isinstance(enc, VisionTransformer):
             raise InputError(f"encoder {enc.config['encoder']!r} can't be pre-trained by masking: choose a plain Vision Transformer")
@@ -285,6 +288,7 @@ def sincos(
     prefix:int=1, # class tokens in front; their position is zero
 ) -> torch.Tensor: # `(1, prefix + n, d)` float32
     "Fixed two-dimensional positions: waves along the rows and the columns."
+    from timm.layers import build_sincos2d_pos_embed
     pos = build_sincos2d_pos_embed(list(grid), d)
     return torch.cat([pos.new_zeros(prefix, d), pos])[None]
 
@@ -333,7 +337,10 @@ def forward_encoder(self:MAE,
     prefix, patches = x[:, :e.num_prefix_tokens], x[:, e.num_prefix_tokens:]
     patches, mask, restore = self.random_masking(patches, generator)
     x = e.norm_pre(torch.cat([prefix, patches], 1))
-    x = checkpoint_seq(e.blocks, x) if e.grad_checkpointing else e.blocks(x)
+    if e.grad_checkpointing:
+        from timm.models import checkpoint_seq
+        x = checkpoint_seq(e.blocks, x)
+    else: x = e.blocks(x)
     return e.norm(x), mask, restore
 
 # %% ../../nbs/models/mae.ipynb #bcb6fe76

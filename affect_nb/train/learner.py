@@ -128,11 +128,12 @@ def cross_fit(self:Scores,
 
 @patch
 def load_best(self:Scores,
+    model:AffectModel, # the learner's
     key:str, # a task, or 'mean'
-) -> AffectModel: # the learner's model
+) -> AffectModel: # `model`
     "Put the weights of the best epoch back into the model."
-    self.learn.model.load_state_dict(load_file(self.file(key)))
-    return self.learn.model
+    model.load_state_dict(load_file(self.file(key)))
+    return model
 
 # %% ../../nbs/train/learner.ipynb #49653b74
 def affect_learner(

@@ -102,7 +102,8 @@ class Resume(Callback):
     def before_fit(self):
         self.start, self.batch, self.rng = 0, 0, None
         if self.file.exists():
-            s = torch.load(self.file, map_location='cpu', weights_only=True)
+            try: s = torch.load(self.file, map_location='cpu', weights_only=True)
+            except Exception: raise InputError(f"{self.file} is not a checkpoint of this training: delete its folder, the run starts anew") from None
             self.learn.model.load_state_dict(s['model'])
             self.opt.load_state_dict(s['opt'])
             for part, state in zip(self.parts, s['parts']): part.load_state_dict(state)
@@ -135,15 +136,21 @@ class Resume(Callback):
         if before := getattr(self, 'before', None): signal.signal(signal.SIGTERM, before)
         self.before = None
 
-# %% ../../nbs/train/loop.ipynb #af28078d
+# %% ../../nbs/train/loop.ipynb #ab18a759
 from fastcore.basics import patch
+
+def _plain(x):
+    "NumPy's numbers as Python's: all that a safe reader takes beside tensors."
+    if isinstance(x, dict): return {k: _plain(v) for k, v in x.items()}
+    if isinstance(x, (list, tuple)): return [_plain(v) for v in x]
+    return x.item() if isinstance(x, np.generic) else x
 
 @patch
 def save(self:Resume, epoch, batch):
     "Write the checkpoint: to continue at `batch` of `epoch`; stop here if somebody asked for it."
     state = dict(model=self.learn.model.state_dict(), opt=self.opt.state_dict(), parts=[p.state_dict() for p in self.parts],
                  epoch=epoch, batch=batch, rng=torch.get_rng_state())
-    write_atomically(self.file, lambda f: torch.save(state, f))
+    write_atomically(self.file, lambda f: torch.save(_plain(state), f))
     if self.stop and epoch < self.n_epoch:
         self.restore()
         raise Interrupted(f"stopped in epoch {epoch} of {self.n_epoch}: the same command continues from {self.file}")
