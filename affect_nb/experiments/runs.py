@@ -157,13 +157,19 @@ def resolve(
         if not 1 <= p['hop'] <= p['seq_len']: raise InputError(f"hop (W) is {p['hop']}, but must be between 1 and seq_len (S), here {p['seq_len']}")
     return {**section, **p}
 
-# %% ../../nbs/experiments/runs.ipynb #b5603494
+# %% ../../nbs/experiments/runs.ipynb #a6d52fbe
+def _fine_tuned(encoder):
+    "Whether a model has been through the supervised stage: a run folder of `finetune` or `mtl`."
+    config = Path(str(encoder))/'config.json'
+    try: return json.loads(config.read_text(encoding='utf-8')).get('kind') == 'AffectModel'
+    except (OSError, ValueError): return False
+
 def plan(
     kind:str, # a name from `KINDS`
     project:Project, # the data
     profile:str|Path='demo', # name or file
     data:str='', # as given to `open_project`, for the notebook
-    encoder:str='', # start from this model instead of the run that comes before: run folder, checkpoint file or timm name
+    encoder:str='', # run folder, checkpoint file or timm name instead of the profile's pre-training; a fine-tuned run replaces that stage too
     seed:int=0, # of everything random
     settings:dict|None=None, # changes to the profile's section, by name
     **asked, # parameters of `ASKED[kind]`
@@ -177,5 +183,6 @@ def plan(
     if kind == 'pretrain':
         start = params['model'] if isinstance(params['model'], dict) else model_digest(params['model'])
         return Request(kind, identity | dict(model=start), project.faces_digest, seed, call=call)
-    up = None if encoder else plan(KINDS[KINDS.index(kind) - 1], project, profile, data, seed=0)
-    return Request(kind, identity, project.digest, seed, up, model_digest(encoder) if encoder else '', call)
+    here = encoder and (kind == 'finetune' or _fine_tuned(encoder))
+    up = None if here else plan(KINDS[KINDS.index(kind) - 1], project, profile, data, encoder)
+    return Request(kind, identity, project.digest, seed, up, model_digest(encoder) if here else '', call)

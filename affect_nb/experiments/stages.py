@@ -55,7 +55,7 @@ def open_run(
     profile:str='demo', # name or file
     data:str='', # root, project file, or '' for the embedded faces
     out:str='runs/demo', # output folder
-    encoder:str='', # start from this model instead of the run that comes before
+    encoder:str='', # run folder, checkpoint file or timm name instead of the profile's pre-training
     seed:int=0, # of everything random
     settings:dict|None=None, # changes to the profile
     threads:int=0, # of PyTorch; 0: its default
@@ -73,7 +73,7 @@ def open_run(
     params = resolve(kind, prof, settings, **asked)
     for r in request.chain()[:-1]:
         if not finished(out, r): execute(r, out)
-    start = encoder or (run_folder(out, request.upstream) if request.upstream else params['model'])
+    start = run_folder(out, request.upstream) if request.upstream else encoder or params['model']
     folder = run_folder(out, request)
     folder.mkdir(parents=True, exist_ok=True)
     return Run(request, params, folder, project, Path(out), SHIPPED if start == 'shipped' else start, started)
@@ -129,8 +129,7 @@ def _features(run):
     from affect_nb.models.affect import AffectModel
     from affect_nb.models.mae import create_encoder, read_config
     store = run.out/'features'/f'{model_digest(run.encoder)[:12]}-{run.project.digest[:12]}'
-    config = Path(run.encoder)/'config.json' if isinstance(run.encoder, Path) else None
-    if (store/'index.parquet').exists() and config and config.exists():
+    if (store/'index.parquet').exists() and (Path(run.encoder)/'config.json').exists():
         return open_features(store, run.project.frames), read_config(run.encoder)['preprocessing']
     backbone = create_encoder(run.encoder)
     pre = AffectModel(backbone, ['V']).preprocessing
