@@ -34,13 +34,8 @@ def notebook(
     "The notebook of a kind of run."
     return ABLATIONS/'runs'/f'{kind}.ipynb'
 
-# %% ../../nbs/experiments/runs.ipynb #e3227dca
+# %% ../../nbs/experiments/runs.ipynb #ce19d372
 _NUMBER = re.compile(r'[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?')
-
-def _numbers(x):
-    if isinstance(x, dict): return {k: _numbers(v) for k, v in x.items()}
-    if isinstance(x, list): return [_numbers(v) for v in x]
-    return float(x) if isinstance(x, str) and _NUMBER.fullmatch(x) else x
 
 def profile_names() -> list: # names of the profiles that come with the library
     "The profiles beside the notebooks."
@@ -53,7 +48,7 @@ def read_profile(
     file = Path(profile) if str(profile).endswith(('.yaml', '.yml')) else ABLATIONS/'profiles'/f'{profile}.yaml'
     if not file.is_file():
         raise InputError(f"unknown profile '{profile}': choose from {', '.join(profile_names())}, or give the path of a YAML file")
-    try: own = _numbers(yaml.safe_load(file.read_text(encoding='utf-8-sig')) or {})
+    try: own = yaml.safe_load(file.read_text(encoding='utf-8-sig')) or {}
     except (yaml.YAMLError, UnicodeDecodeError) as e: raise InputError(f"{file} is not a YAML file: {str(e).splitlines()[0]}") from None
     if not isinstance(own, dict): raise InputError(f"{file}: a profile is a list of sections such as 'mtl: {{epochs: 10}}'")
     base = own.pop('base', None)
@@ -76,6 +71,7 @@ def _merge(base, own, where):
     out = dict(base)
     for name, value in own.items():
         if name not in base: raise InputError(f"{where}: unknown setting '{name}': choose from {', '.join(base)}")
+        if _kind_of(base[name]) == 'a number' and isinstance(value, str) and _NUMBER.fullmatch(value): value = float(value)
         _check(name, value, base[name], where)
         inner = isinstance(value, dict) and name not in ('model', 'weights', 'by_tasks')
         out[name] = _merge(base[name], value, f'{where}, {name}') if inner else value
@@ -150,7 +146,7 @@ def resolve(
     except ValueError as e: raise InputError(str(e)) from None
     if 'tasks' in p and not p['tasks']: raise InputError(f"tasks is empty: choose from {', '.join(TASKS)}")
     section = _merge(section, by_tasks.get('+'.join(p.get('tasks', [])), {}), 'by_tasks')
-    section = _merge(section, _numbers(settings or {}), 'settings')
+    section = _merge(section, settings or {}, 'settings')
     if kind == 'mtl':
         p['hop'] = p['hop'] or p['seq_len']
         p['temporal'] = p['temporal'] or ('none' if p['seq_len'] == 1 else 'lstm')

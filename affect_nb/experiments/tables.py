@@ -176,7 +176,7 @@ def run_table(
     if rerun not in ('', 'never', 'code'): raise InputError(f"rerun is '{rerun}', but must be 'never' or 'code'")
     prof = read_profile(profile)
     project = open_project(data, prof['embedded'], Path(out)/'data')
-    rows = rows_of(number, controls=True)
+    rows = [r for r in rows_of(number, controls=True) if not prof['rows'] or r.id in prof['rows']]
     requests = row_requests(rows, project, profile, data, encoder, seed)
     cells = {r.id: Cell(r, requests[r.id], Path(out)) for r in rows}
     table = Table(number, cells, describe_data(project, encoder))
@@ -189,7 +189,7 @@ def run_table(
     table.write(out)
     return table
 
-# %% ../../nbs/experiments/tables.ipynb #a2740b58
+# %% ../../nbs/experiments/tables.ipynb #f9219c84
 def plot_paper_vs_ours(
     table:Table,
 ): # matplotlib figure
@@ -228,7 +228,7 @@ def plot_sequence_length(
     axes[0].set_ylabel('CCC'); axes[0].legend(fontsize=8)
     return fig
 
-# %% ../../nbs/experiments/tables.ipynb #501e9189
+# %% ../../nbs/experiments/tables.ipynb #e19486a2
 def command_of(
     record:dict, # of a run
     out:str|Path, # output folder

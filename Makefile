@@ -1,0 +1,41 @@
+# Two commands do everything: `make demo` and `make test`. PYTHON=... chooses another Python (3.10 to 3.13).
+SUPPORTED = import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.13 python3.10 python; do \
+	$$p -c '$(SUPPORTED)' >/dev/null 2>&1 && { echo $$p; break; }; done)
+BIN := .venv/bin
+
+.PHONY: demo test test-all lab export readme encoder clean
+
+demo: .venv/installed ## regenerate the tables on the embedded faces into runs/demo
+	$(BIN)/affect tables --profile demo --out runs/demo
+
+test: .venv/installed ## notebook tests and pytest
+	$(BIN)/nbdev_test --n-workers 2
+	$(BIN)/python -m pytest
+
+test-all: .venv/installed ## with what is slow: long fuzzing, many kills
+	$(BIN)/nbdev_test --n-workers 2 --flags slow
+	$(BIN)/python -m pytest -m "not cuda"
+
+lab: .venv/installed ## the notebooks in JupyterLab
+	$(BIN)/jupyter lab nbs
+
+export: .venv/installed ## notebooks to modules, notebooks cleaned, README rendered
+	$(BIN)/nbdev_export
+	$(BIN)/nbdev_clean
+	$(BIN)/python tests/readme.py
+
+encoder: .venv/installed ## make the encoder in the package again (about an hour on two cores)
+	$(BIN)/affect finetune --profile encoder --out runs/encoder
+	$(BIN)/python -c "from affect_nb.experiments.shipped import ship; print(ship('runs/encoder'))"
+
+# A torch that Python already has is used; otherwise pip brings one.
+.venv/installed: settings.ini setup.py pyproject.toml
+	@test -n "$(PYTHON)" || { echo "No Python from 3.10 to 3.13 was found: install one, or name it: make PYTHON=/path/to/python $(MAKECMDGOALS)"; exit 1; }
+	test -d .venv || $(PYTHON) -m venv $$($(PYTHON) -c 'import torch' 2>/dev/null && echo --system-site-packages) .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -e '.[dev]'
+	@touch $@
+
+clean: ## remove the environment; runs/ stays
+	rm -rf .venv build dist *.egg-info

@@ -1,0 +1,43 @@
+"Windows per second from 140,000 cached features of 768 numbers, and the memory that more windows take."
+import tempfile, time, tracemalloc
+from pathlib import Path
+from statistics import median
+
+import numpy as np, pandas as pd, torch
+
+from affect_nb.data.loaders import WindowDataset, Windows, make_loader
+from affect_nb.frames import make_frames
+
+FRAMES, VIDEOS, D, S, BATCH, ROUNDS = 140_000, 350, 768, 30, 10, 5
+
+def table(rng):
+    "As many videos as Aff-Wild2 has, from a few frames to thousands long; one frame in six is missing or not annotated."
+    share = rng.lognormal(0, 1, VIDEOS)
+    n = np.maximum(1, share / share.sum() * FRAMES * 1.01).astype(int)
+    df = pd.DataFrame(dict(video=np.repeat(np.arange(VIDEOS), n), frame=np.concatenate([np.arange(k) for k in n]))).head(FRAMES)
+    return make_frames(df.assign(image='none.jpg', video=df.video.map('{:03}'.format), valence=rng.uniform(-1, 1, len(df)).astype('float32')))
+
+def store(folder, n, rng):
+    file = Path(folder)/'features.npy'
+    a = np.lib.format.open_memmap(file, 'w+', np.float32, (n, D))
+    for i in range(0, n, 10_000): a[i:i + 10_000] = rng.random((min(10_000, n - i), D), np.float32)
+    a.flush(); del a
+    return np.load(file, mmap_mode='r')
+
+def speed(ds, shuffle):
+    "Windows per second of one pass, all of them."
+    t, n = time.perf_counter(), 0
+    for x, *_ in make_loader(ds, BATCH * S, shuffle): n += len(x)
+    return n / (time.perf_counter() - t)
+
+def memory(df, features, hop, batches=200):
+    "Peak of Python's and NumPy's memory in MB: making the windows, then also reading `batches` batches."
+    tracemalloc.start()
+    w = Windows(df, S, hop)
+    index, ds = w.starts.nbytes + w.ends.nbytes, WindowDataset(df, w, features=features)
+    tracemalloc.reset_peak()
+    before = tracemalloc.get_traced_memory()[0]
+    for k, _ in zip(range(batches), make_loader(ds, BATCH * S, True)): pass
+    peak = tracemalloc.get_traced_memory()[1] - before
+    tracemalloc.stop()
+    return len(w), index / 2**20, peak / 2**20
