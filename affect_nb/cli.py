@@ -8,22 +8,21 @@ Docs: https://affect-nb.github.io/affect_nb/cli.html.md"""
 __all__ = ['app', 'Profile', 'Data', 'Out', 'Encoder', 'Seed', 'Set', 'Rerun', 'Workers', 'tables', 'show', 'pretrain',
            'finetune', 'train', 'check', 'synth']
 
-# %% ../nbs/cli.ipynb #ceea8cca
-import signal, sys, threading, warnings
+# %% ../nbs/cli.ipynb #c9708d21
+import signal, sys, threading
 from pathlib import Path
 from typing import Annotated
 
 import typer
 import yaml
 
-from .frames import InputError
+from .frames import InputError, plain_warnings
 
 # %% ../nbs/cli.ipynb #adfb11bc
 class _Commands(typer.core.TyperGroup):
     "Errors of the user's are one sentence; warnings are plain lines."
     def invoke(self, ctx):
-        warnings.showwarning = lambda message, *_: print(f'note: {message}', file=sys.stderr)
-        warnings.filterwarnings('ignore', category=FutureWarning); warnings.filterwarnings('ignore', category=DeprecationWarning)
+        plain_warnings()
         if threading.current_thread() is threading.main_thread(): signal.signal(signal.SIGTERM, signal.default_int_handler)
         try: return super().invoke(ctx)
         except InputError as e:

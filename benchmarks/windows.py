@@ -41,3 +41,23 @@ def memory(df, features, hop, batches=200):
     peak = tracemalloc.get_traced_memory()[1] - before
     tracemalloc.stop()
     return len(w), index / 2**20, peak / 2**20
+
+def main():
+    torch.set_num_threads(1)
+    rng = np.random.default_rng(0)
+    df = table(rng)
+    with tempfile.TemporaryDirectory() as folder:
+        features = store(folder, len(df), rng)
+        print(f'{len(df):,} frames × {D} float32, {df.video.nunique()} videos, S = {S}, batches of {BATCH} windows\n')
+        sets = {hop: WindowDataset(df, Windows(df, S, hop), features=features) for hop in (S, 1)}
+        runs = {'in order': (sets[S], False), 'shuffled': (sets[S], True)}
+        found = {name: [] for name in runs}
+        for _ in range(ROUNDS):
+            for name, (ds, shuffle) in runs.items(): found[name].append(speed(ds, shuffle))
+        for name, v in found.items(): print(f'W = {S}, {name}: {median(v):7,.0f} windows/s')
+        print('\n W  windows  index MB  peak beyond it MB')
+        for hop in (S, 10, 1):
+            n, index, peak = memory(df, features, hop)
+            print(f'{hop:2}{n:9,}{index:10.2f}{peak:19.2f}', flush=True)
+
+if __name__ == '__main__': main()

@@ -20,9 +20,9 @@ from ..data.loaders import Augment, WindowDataset, Windows
 from ..data.project import Project, open_project
 from .records import (code_digest, environment, git_commit, peak_memory, predictions_table, run_folder, score_run,
                                            versions, write_record)
-from .runs import KINDS, SHIPPED, Request, model_digest, plan, read_profile, resolve
+from .runs import SHIPPED, Request, from_root, model_digest, plan, read_profile, resolve
 from .sweep import execute, finished
-from ..frames import InputError, annotated, counts, targets
+from ..frames import InputError, plain_warnings, targets
 from ..train.loop import write_atomically
 
 # %% ../../nbs/experiments/stages.ipynb #96504073
@@ -64,7 +64,8 @@ def open_run(
     **asked, # parameters of `runs.ASKED[kind]`
 ) -> Run: # raises `InputError`
     "Resolve the parameters, open the data, and make whatever the run starts from if it is missing."
-    started = started or time.time()
+    plain_warnings()
+    started, out, data = started or time.time(), str(from_root(out)), data and str(from_root(data))
     if threads: torch.set_num_threads(threads)
     if gpu >= 0: torch.cuda.set_device(gpu)
     prof = read_profile(profile)
@@ -145,13 +146,14 @@ def affect_stage(
     from affect_nb.train.learner import affect_learner
     p = run.params
     if p.get('fuse'): raise InputError("fuse: feature fusion is not in this version: leave it empty")
-    torch.manual_seed(run.request.seed)
     temporal = None if p.get('temporal', 'none') == 'none' else p['temporal']
     if p['tune'] == 'head':
         feats, pre = run.timed('features', _features, run)
+        torch.manual_seed(run.request.seed) # after the features, which may be there already: the same weights either way
         model = AffectModel(None, p['tasks'], feats.shape[1], temporal=temporal, dropout=p['dropout'])
         model.preprocessing = pre
     else:
+        torch.manual_seed(run.request.seed)
         backbone, feats = create_encoder(run.encoder, drop_path=p['drop_path']), None
         if backbone.report: print(backbone.report)
         model = freeze(AffectModel(backbone, p['tasks'], temporal=temporal, dropout=p['dropout']), p['tune'])
@@ -168,7 +170,8 @@ def fit(self:Run,
     from affect_nb.train import learner, loop
     p = self.params
     how = dict(schedule=p['schedule'], warmup=p['warmup'], seed=self.request.seed)
-    if self.request.kind == 'pretrain': return self.timed('training', loop.fit, learn, p['epochs'], p['lr'], self.folder, **how)
+    if self.request.kind == 'pretrain':
+        return self.timed('training', loop.fit, learn, p['epochs'], p['lr'], self.folder, paths=learn.dls.train.dataset.paths, **how)
     return self.timed('training', learner.fit_affect, learn, self.data['val'][0], self.folder, p['epochs'], p['lr'], p['layer_decay'], **how)
 
 @patch

@@ -19,9 +19,9 @@ from fastcore.basics import patch
 from ..data.project import Project, open_project
 from .records import code_digest, read_predictions, read_record, run_folder
 from .rows import Row, row as row_of, rows as rows_of
-from .runs import ABLATIONS, SHIPPED, Request, plan, read_profile
+from .runs import ABLATIONS, Request, from_root, plan, read_profile
 from .sweep import ensure
-from ..frames import InputError, annotated
+from ..frames import InputError, annotated, plain_warnings
 from ..train.loop import write_atomically
 from ..train.metrics import bootstrap, paired
 
@@ -173,6 +173,8 @@ def run_table(
 ) -> Table: # written to `out`/tables
     "Make whatever runs are missing, print each row as soon as it is there, and assemble the table."
     if number not in table_numbers(): raise InputError(f"there is no table {number}: choose from {', '.join(map(str, table_numbers()))}")
+    plain_warnings()
+    out, data = from_root(out), data and str(from_root(data))
     if rerun not in ('', 'never', 'code'): raise InputError(f"rerun is '{rerun}', but must be 'never' or 'code'")
     prof = read_profile(profile)
     project = open_project(data, prof['embedded'], Path(out)/'data')
@@ -205,7 +207,7 @@ def plot_paper_vs_ours(
     ax.set(yticks=y, yticklabels=[f"{c.row.id}  {c.row.task}  S={c.row.S} W={c.row.W}{' ' + c.row.control if c.row.control else ''}"
                                   for c in reversed(table.cells.values())], xlabel='CCC (V, A) or F1 (EXPR, AU)')
     ax.set_title(f"Table {table.number}: {table.data.split(';')[0]}", fontsize=9)
-    ax.grid(axis='x', alpha=.3); ax.legend(fontsize=8, loc='lower left')
+    ax.grid(axis='x', alpha=.3); fig.legend(fontsize=8, loc='outside lower center', ncols=4, frameon=False)
     return fig
 
 def plot_sequence_length(
