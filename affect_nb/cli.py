@@ -94,6 +94,7 @@ def _run(kind, profile, data, out, encoder, seed, pairs, rerun, **asked):
     if project.embedded: print('embedded faces: these numbers test the software, not the paper')
     print(run_folder(out, request))
 
+# %% ../nbs/cli.ipynb #c2d8902a
 @app.command()
 def pretrain(profile:Profile='demo', data:Data='', out:Out='', seed:Seed=0, set:Set=(), rerun:Rerun=''):
     "Pre-train the masked auto-encoder on unlabelled faces (paper 3.1)."
@@ -120,7 +121,7 @@ def train(
     "Train one model of the multi-task track (paper 3.2), such as a row of Table 3."
     _run('mtl', profile, data, out, encoder, seed, set, rerun, tasks=tasks, fuse=fuse, seq_len=seq_len, hop=hop, temporal=temporal, shuffle=shuffle)
 
-# %% ../nbs/cli.ipynb #f3809229
+# %% ../nbs/cli.ipynb #1d959259
 @app.command()
 def check(
     root:Annotated[str, typer.Argument(help='root of a data set: s-Aff-Wild2, Aff-Wild2 per video, or unlabelled faces')],

@@ -17,7 +17,7 @@ from types import MappingProxyType
 
 import numpy as np, pandas as pd
 
-from ..frames import InputError, make_frames
+from ..frames import InputError, make_frames, write_atomically
 from ..labels import AUS, EXPRS
 
 # %% ../../nbs/data/aff_wild2.ipynb #b2d19b7a
@@ -312,14 +312,10 @@ def _submission_table(df):
 
 def _replace(out, text):
     "Write `text` to the file `out`, whole or not at all."
-    out = Path(out); tmp = out.with_name(f'.{out.name}.{os.getpid()}.tmp')
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        tmp.write_text(text, encoding='utf-8', newline='\n')
-        os.replace(tmp, out)
+        Path(out).parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(out, lambda f: f.write_text(text, encoding='utf-8', newline='\n'))
     except OSError as e: raise InputError(f"{out}: can't be written ({e.strerror}): choose another place") from None
-    finally:
-        if tmp.is_file(): tmp.unlink()
 
 # %% ../../nbs/data/aff_wild2.ipynb #7ee7d2b7
 def write_mtl_submission(

@@ -104,6 +104,7 @@ def _unlisted(images, listed):
         with os.scandir(v.path) as files: n += sum(f.name.lower().endswith(SUFFIXES) and f'{v.name}/{f.name}' not in listed for f in files)
     return n
 
+# %% ../../nbs/data/check.ipynb #362e6451
 def _read_lines_of(notes_folder, report):
     "The lines of each split that can be read; what is wrong or repeated goes into the report."
     parts = []
@@ -138,7 +139,7 @@ def check_aff_wild2(
         table.insert(table.columns.get_loc(split) + 1, f'{split} (paper)', pd.Series(PAPER_COUNTS[split]))
     return Report(str(root), table, report.notes + r.notes, report.problems + r.problems)
 
-# %% ../../nbs/data/check.ipynb #3834a00e
+# %% ../../nbs/data/check.ipynb #92ae0fbe
 def check_per_video(
     root:str|Path, # the folder with the tasks' folders, or the one above
     images:str|Path=None, # folder with the videos' folders; None: only the annotations are checked
@@ -165,7 +166,7 @@ def check_per_video(
     report.table = pd.DataFrame(columns)
     return report if columns or report.problems else None
 
-# %% ../../nbs/data/check.ipynb #82131e8f
+# %% ../../nbs/data/check.ipynb #76c9789f
 def check(
     root:str|Path, # a data set's folder
     images:str|Path=None, # folder with the videos' folders, where it isn't in `root`

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np, pandas as pd, torch
 from filelock import FileLock
 
-from ..frames import InputError
+from ..frames import InputError, write_atomically
 from .loaders import WindowDataset, Windows, make_loader
 
 # %% ../../nbs/data/features.ipynb #74ea2ccf
@@ -58,5 +58,4 @@ def _extract(backbone, df, folder, batch_size, workers, preprocess):
         store[rows[:, 0].numpy()] = f
     store.flush()
     os.replace(part, folder/'features.npy')
-    df[INDEX].to_parquet(folder/'index.part.parquet')
-    os.replace(folder/'index.part.parquet', folder/'index.parquet')
+    write_atomically(folder/'index.parquet', df[INDEX].to_parquet)

@@ -151,14 +151,14 @@ def to_float(
     aug:Augment|None=None, # colour changes; None: none
     rng:np.random.Generator|None=None, # source of the random numbers; needed with `aug`
 ) -> torch.Tensor: # `(n, 3, h, w)` float32, normalised
-    "Colour changes and normalisation of a batch, in one matrix product."
+    "Colour changes and normalisation, one matrix product per image."
     n, h, w, _ = images.shape
     grey = images[:, ::4, ::4].reshape(n, -1, 3).mean(1) @ _YIQ[0] / 255
     m = colour_matrices(aug, grey, rng)
-    std, mean = np.asarray(std)[:, None], np.asarray(mean)
-    m, t = m[:, :, :3] / std / 255, (m[:, :, 3] - mean) / std[:, 0]
-    x = torch.from_numpy(images).permute(0, 3, 1, 2).reshape(n, 3, h * w).float()
-    return torch.baddbmm(torch.from_numpy(t[:, :, None]).float(), torch.from_numpy(m).float(), x).reshape(n, 3, h, w)
+    m = np.concatenate([m[:, :, :3] / 255, m[:, :, 3:] - np.asarray(mean)[:, None]], 2) / np.asarray(std)[:, None]
+    x = np.empty((n, 3, h, w), np.float32)
+    for image, matrix, out in zip(images, m, x): out[:] = cv2.transform(image.astype(np.float32), matrix).transpose(2, 0, 1)
+    return torch.from_numpy(x)
 
 # %% ../../nbs/data/loaders.ipynb #abc02f94
 def load_images(

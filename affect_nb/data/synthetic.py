@@ -32,6 +32,7 @@ CLOTHES = ((200, 60, 60), (60, 110, 180), (240, 190, 70), (80, 150, 100), (120, 
            (230, 130, 70), (40, 150, 160))
 STYLES = ('bald', 'crop', 'quiff', 'side', 'fringe', 'bob', 'long', 'curly', 'afro', 'bun', 'cap', 'scarf')
 
+# %% ../../nbs/data/synthetic.ipynb #9ab8ac28
 @dataclass(frozen=True)
 class Identity:
     "The looks of one drawn person; lengths are in units of half a face's width."
@@ -64,7 +65,7 @@ class Identity:
     earring:bool
     habits:tuple        # the person's own strength of each action unit, 12 values around 1
 
-# %% ../../nbs/data/synthetic.ipynb #1c7f2404
+# %% ../../nbs/data/synthetic.ipynb #2a1da921
 def make_identity(
     person:int, # number of the person, 0 or more
     seed:int=0, # number of the world: another seed, other people
@@ -91,7 +92,7 @@ def make_identity(
         lashes=n(.2 if man else .7, .2, 0, 1), earring=bool(not man and r.random() < .35),
         habits=tuple(float(x) for x in np.clip(r.normal(1, .13, 12), .7, 1.3)))
 
-# %% ../../nbs/data/synthetic.ipynb #0c1e76b9
+# %% ../../nbs/data/synthetic.ipynb #fb296187
 def _mix(a, b, t): return tuple(int(x + (y - x) * t) for x, y in zip(a, b))
 def _alpha(colour, t): return (*colour[:3], int(255 * min(max(t, 0), 1)))
 @lru_cache
@@ -111,7 +112,7 @@ def _mirror(shapes): return shapes + [(p * (-1, 1), *rest) for p, *rest in shape
 def _ink(skin): return _mix(skin, (28, 4, 8), .86 - .26 * sum(skin) / 765)
 def _crease(arc, front, colour, strength, width): return [(_arc(*arc), front, _alpha(colour, strength), width)] if strength > .04 else []
 
-# %% ../../nbs/data/synthetic.ipynb #1a02ea1e
+# %% ../../nbs/data/synthetic.ipynb #3a3abd1c
 def _outline(i, drop=0., grow=1., n=44):
     c, s = _circle(n).T
     x = i.width * np.sign(c) * np.abs(c) ** .9
@@ -143,7 +144,7 @@ def _head(i, drop, light):
     lit = face * (.955, .97) + (.035 * light[0], .02 * light[1])
     return _body(i) + [(face, 0, _mix(i.skin, (60, 20, 30), .2), 0), (lit, 0, i.skin, 0)] + _cheeks(i)
 
-# %% ../../nbs/data/synthetic.ipynb #5da04a51
+# %% ../../nbs/data/synthetic.ipynb #67c62243
 @lru_cache(64)
 def _hair_back(i):
     h, back = i.hair, _mix(i.hair, (0, 0, 0), .25)
@@ -168,7 +169,7 @@ def _cap_of_hair(i, line, grow=1.05):
     x = np.linspace(w * np.cos(t[-1]), w * np.cos(t[0]), 25)
     return np.concatenate([_curve(w * np.cos(t), h * np.sin(t)), _curve(x, line(np.clip(x / i.width, -1, 1)))])
 
-# %% ../../nbs/data/synthetic.ipynb #81f1d56e
+# %% ../../nbs/data/synthetic.ipynb #36449ae7
 _HAIRLINES = dict( # y of the front hair over x
     crop=lambda x: -.84 + .42 * x ** 4, quiff=lambda x: -.86 + .4 * x ** 4, afro=lambda x: -.86 + .4 * x ** 4,
     side=lambda x: -.93 + .3 * np.abs(x - .35) ** 1.3 + .28 * x ** 4, fringe=lambda x: -.8 + .04 * np.cos(x * 22) + .45 * np.abs(x) ** 5,
@@ -189,7 +190,7 @@ def _hair_front(i):
     if i.style != 'quiff': return [hair, (_arc(-.5, -.98, .1, -1.08, -.08), .35, light, 4)]
     return [hair, (_oval(.05, -1.13, .62, .26), .3, i.hair, 0), (_arc(-.35, -1.15, .5, -1.2, -.1), .3, light, 5)]
 
-# %% ../../nbs/data/synthetic.ipynb #298d3ca7
+# %% ../../nbs/data/synthetic.ipynb #f0141943
 def _brows(i, a):
     s = _steps(0, 1, 9)
     ink = _mix(i.hair, (40, 28, 24), .35) if sum(i.hair) < 560 else _mix(i.hair, (120, 90, 70), .4)
@@ -204,7 +205,7 @@ def _brows(i, a):
     for d in (0, .1): both += _crease((-.24, -.72 - d, .24, -.72 - d, -.05), .97, line, .8 * a['AU1'], 3)
     return both
 
-# %% ../../nbs/data/synthetic.ipynb #16828904
+# %% ../../nbs/data/synthetic.ipynb #0b9cb49c
 def _lids(i, a, blink):
     "Upper and lower lid over x, 13 points from -1 to 1 of an eye's width, relative to its middle."
     x = _steps(-1, 1, 13)
@@ -234,7 +235,7 @@ def _eye(i, a, side, blink, gaze):
     shapes += _crease((cx - side * .2, cy + .22, cx + side * .26, cy + .17, .07 * side), .97, line, .8 * a['AU6'], 3)
     return shapes + _crease((cx - .17, cy + .17, cx + .17, cy + .17, .015), 1, line, .8 * a['AU7'], 3)
 
-# %% ../../nbs/data/synthetic.ipynb #f69f48f0
+# %% ../../nbs/data/synthetic.ipynb #69dcf884
 def _mouth(i, a, rounding):
     u = _steps(-1, 1, 17); hill = 1 - u ** 2
     half = 1 + .26 * a['AU12'] - .38 * a['AU23'] - .04 * a['AU24'] + .05 * a['AU15'] - .16 * a['AU26']
@@ -256,7 +257,7 @@ def _mouth(i, a, rounding):
     shapes += [(_curve(x, in_up), 1, dark, 3 + round(3 * a['AU24'])), (_curve(x, out_low)[3:-3], 1, _alpha(line, .35), 2)]
     return shapes + _folds(i, a, half, base[-1], out_up[8], out_low[8], line)
 
-# %% ../../nbs/data/synthetic.ipynb #6bd1eb4e
+# %% ../../nbs/data/synthetic.ipynb #2714e94c
 def _folds(i, a, half, corner, top, bottom, line):
     "Creases and bulges around the mouth: its half width, and y of its corners, upper and lower edge."
     lift, pale = .05 * a['AU10'], _mix(i.skin, (255, 250, 240), .5)
@@ -283,7 +284,7 @@ def _nose(i, a):
     shapes += _mirror([(nostril, 1.15, _mix(i.skin, (50, 10, 15), .65), 0), (wing, 1.1, _mix(i.skin, (70, 20, 20), .5), 3)])
     return shapes + ([(_arc(.1, -.15, .07, y - .12, .02), 1.1, _mix(i.skin, (110, 40, 40), .22), 4)] if i.nose_kind else [])
 
-# %% ../../nbs/data/synthetic.ipynb #f9140072
+# %% ../../nbs/data/synthetic.ipynb #33a6eb03
 def _beard(i, a, drop):
     ink, y, x = _mix(i.hair, (30, 20, 20), .2), -.09 * a['AU10'], _steps(-1, 1, 13)
     if i.beard in (1, 2):
@@ -324,7 +325,7 @@ def _occluder(i, kind, x, y):
         return [(_arc(x - .1 + .03 * k, -1.05, x + .12 + .05 * k, .25, .12), 1, _mix(i.hair, (0, 0, 0), .1 * k), 8) for k in range(3)]
     return []
 
-# %% ../../nbs/data/synthetic.ipynb #d50a3a71
+# %% ../../nbs/data/synthetic.ipynb #3fc477b2
 SIZE, SCALE = 112, 3 # pixels of an image's side, supersampling
 _NONE = dict.fromkeys(AUS, 0.)
 
@@ -338,7 +339,7 @@ def _turn(points, front, pose, zoom, shift):
     unit = 42 * SCALE * zoom
     return np.stack([56 * SCALE + unit * (x + shift[0]), 58 * SCALE + unit * (y + shift[1])], 1)
 
-# %% ../../nbs/data/synthetic.ipynb #801096d8
+# %% ../../nbs/data/synthetic.ipynb #ecfc2ba7
 def draw_face(
     identity:Identity, # who
     aus:dict|np.ndarray|None=None, # intensities 0…1 by name (absent = 0), or `(12,)` in the order of `AUS`; None = neutral
@@ -369,7 +370,7 @@ def draw_face(
         else: draw.polygon(points, colour)
     return np.asarray(im.reduce(SCALE))
 
-# %% ../../nbs/data/synthetic.ipynb #c7129eca
+# %% ../../nbs/data/synthetic.ipynb #0b48f07d
 def contact_sheet(
     rows:list, # lists of `(h, w, 3)` uint8 pictures of one size
     titles:list|None=None, # a word over each column; None = none
@@ -386,7 +387,7 @@ def contact_sheet(
     for k, title in enumerate(titles): draw.text(((k + .5) * side, 7), str(title), 'black', anchor='mm')
     return page
 
-# %% ../../nbs/data/synthetic.ipynb #092b3b10
+# %% ../../nbs/data/synthetic.ipynb #a552408b
 PROTOTYPES = dict(
     Neutral=(dict(), (0., 0.)),
     Anger=(dict(AU4=1., AU7=.8, AU23=.7, AU24=.55), (-.6, .65)),
@@ -416,7 +417,7 @@ def prototype(
     units, place = table[name]
     return np.array([units.get(u, 0.) for u in AUS]), place
 
-# %% ../../nbs/data/synthetic.ipynb #8dd06599
+# %% ../../nbs/data/synthetic.ipynb #bb1f35a4
 ONSET, PRESENT, FPS = .25, .3, 30 # an expression's name counts from this strength on, an action unit from this intensity on
 
 def _drift(r, t, size, period):
@@ -447,7 +448,7 @@ class Video:
     face:list            # s dictionaries of `draw_face`'s other parameters
     photo:list           # s dictionaries of `photograph`'s parameters
 
-# %% ../../nbs/data/synthetic.ipynb #3ccaa982
+# %% ../../nbs/data/synthetic.ipynb #10e833fd
 DECK = ('Happiness', 'Anger', 'Surprise', 'Sadness', 'Disgust', 'Happiness', 'Fear', 'Other', # dealt in turn over the episodes of a part
         'Sadness', 'Surprise', 'Anger', 'Disgust', 'Happiness', 'Other', 'Fear', 'Sadness')
 
@@ -487,7 +488,7 @@ def _performance(r, i, t, first):
     arousal = place[:, 1] + .12 * loud + _drift(r, t, .04, 4.)
     return aus, expr, np.clip(valence, -1, 1), np.clip(arousal, -1, 1), talk
 
-# %% ../../nbs/data/synthetic.ipynb #f826381d
+# %% ../../nbs/data/synthetic.ipynb #c5b9116f
 def _backdrop(r):
     "A blurred room `SIZE * SCALE` wide."
     side = SIZE * SCALE
@@ -525,7 +526,7 @@ def _stage(r, t, talk):
                  occluder=(kind if covered[k] else 'none', x, y)) for k in range(len(t))]
     return face, sway
 
-# %% ../../nbs/data/synthetic.ipynb #78815052
+# %% ../../nbs/data/synthetic.ipynb #edb1432a
 def make_video(
     identity:Identity, # who
     name:str, # the video's name
@@ -541,7 +542,7 @@ def make_video(
     face, sway = _stage(rng, t, talk)
     return Video(identity, name, frame, *labels, face, _camera(rng, t, sway))
 
-# %% ../../nbs/data/synthetic.ipynb #350d3011
+# %% ../../nbs/data/synthetic.ipynb #fd8af15b
 _GRAIN = np.random.default_rng(0).standard_normal((256, 256, 3), np.float32)
 _RAMP = np.linspace(-1, 1, SIZE, dtype=np.float32)
 
@@ -573,7 +574,7 @@ def render(
     "Draw and photograph one frame of a `video`."
     return photograph(draw_face(video.identity, video.aus[k], **video.face[k]), **video.photo[k])
 
-# %% ../../nbs/data/synthetic.ipynb #65c4eb21
+# %% ../../nbs/data/synthetic.ipynb #7e4c656e
 PARTS = ('train', 'val', 'held_out')
 PART_FILES = dict(train='training_set_annotations.txt', val='validation_set_annotations.txt', held_out='held_out_set_annotations.txt')
 TEST_LIST, GENERATOR = 'MTL_Challenge_test_set_release.txt', 1 # the second: the generator's version
@@ -588,7 +589,7 @@ def person(
     "Number of a part's k-th person."
     return 3 * k + PARTS.index(part)
 
-# %% ../../nbs/data/synthetic.ipynb #5bc3fc9f
+# %% ../../nbs/data/synthetic.ipynb #be34f6d7
 def _names(who, k, videos, r):
     "Names of a person's videos, in the forms that the official ones have; the number belongs to one video of one person."
     n = [100 + (videos + 3) * who + j for j in range(max(1, videos + int(r.integers(-1, 2))))]
@@ -617,7 +618,7 @@ def part_videos(
             yield make_video(i, name, length, r, first)
             first += _count(length) * (length > 1)
 
-# %% ../../nbs/data/synthetic.ipynb #61b83ea0
+# %% ../../nbs/data/synthetic.ipynb #8de5660a
 def annotation_lines(
     v:Video, # s frames
     part:str, # one of `PARTS`: missing labels and repeated lines differ
@@ -640,7 +641,7 @@ def annotation_lines(
         lines += [line] * (2 if r.random() < REPEATED else 1)
     return lines
 
-# %% ../../nbs/data/synthetic.ipynb #42f83431
+# %% ../../nbs/data/synthetic.ipynb #a31090b6
 def save_jpeg(
     im:np.ndarray, # `(h, w, 3)` uint8, RGB
     path:Path|str, # file to write
@@ -659,7 +660,7 @@ def _write_video(v, root, r):
         save_jpeg(im, folder/f'{n:05d}.jpg', v.photo[k]['quality'])
         if extra[k] and n + 1 not in v.frame: save_jpeg(im, folder/f'{n + 1:05d}.jpg', v.photo[k]['quality'])
 
-# %% ../../nbs/data/synthetic.ipynb #91829c8c
+# %% ../../nbs/data/synthetic.ipynb #3aa36f14
 class _Folder:
     "A folder that appears under its name `out` only when everything in it is written."
     def __init__(self, out): self.out = Path(out).absolute()
@@ -689,7 +690,7 @@ def _about(root, **facts):
     about = dict(about=_ABOUT, generator=GENERATOR, pillow=PIL.__version__) | facts
     (root/'about.json').write_text(json.dumps(about, indent=1) + '\n')
 
-# %% ../../nbs/data/synthetic.ipynb #104e69b5
+# %% ../../nbs/data/synthetic.ipynb #7e8e7d86
 def write_aff_wild2(
     out:Path|str, # folder to make; must be new or empty
     train:int=48, # persons of the training part
@@ -716,7 +717,7 @@ def write_aff_wild2(
         _about(root, layout='Aff-Wild2, multi-task', seed=seed, videos_per_person=videos, persons=sizes, person_of_video=who)
     return Path(out)
 
-# %% ../../nbs/data/synthetic.ipynb #98e0b45f
+# %% ../../nbs/data/synthetic.ipynb #46585000
 def write_faces(
     out:Path|str, # folder to make; must be new or empty
     identities:int=1000, # persons, from the training part's numbers

@@ -17,9 +17,8 @@ from pathlib import Path
 import numpy as np, pandas as pd
 
 from .runs import PACKAGE, Request, notebook
-from ..frames import InputError, make_frames, targets
+from ..frames import InputError, make_frames, targets, write_atomically
 from ..labels import CLASSES, COLUMNS, TASKS, Y
-from ..train.loop import write_atomically
 from ..train.metrics import METRICS, bootstrap, constant_score
 
 # %% ../../nbs/experiments/records.ipynb #8ad55373

@@ -14,7 +14,7 @@ import nbformat
 
 from .runs import ABLATIONS
 from .sweep import call_notebook
-from ..train.loop import write_atomically
+from ..frames import write_atomically
 
 # %% ../../nbs/experiments/report.ipynb #13a2018e
 def notebooks_to_html(
@@ -25,6 +25,8 @@ def notebooks_to_html(
     "Text and results of some notebooks, without their code, in one page that needs no other file."
     from nbconvert import HTMLExporter
     cells = [c for nb in notebooks for c in nbformat.read(nb, 4).cells if c.cell_type == 'markdown' or c.get('outputs')]
+    for c in cells:
+        if c.cell_type == 'code': c.outputs = [o for o in c.outputs if o.get('name') != 'stderr']
     page = nbformat.v4.new_notebook(cells=cells, metadata=dict(title=title))
     html, _ = HTMLExporter(template_name='lab', exclude_input=True, exclude_input_prompt=True, exclude_output_prompt=True,
                            mathjax_url='', require_js_url='', widget_renderer_url='').from_notebook_node(page)

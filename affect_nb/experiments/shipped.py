@@ -12,9 +12,9 @@ import json, shutil
 from pathlib import Path
 
 from ..data.project import open_project
-from .records import finished, read_record, run_folder, write_atomically
+from .records import finished, run_folder
 from .runs import SHIPPED, model_digest, plan, read_profile
-from ..frames import InputError
+from ..frames import InputError, write_atomically
 
 # %% ../../nbs/experiments/shipped.ipynb #37c34353
 def ship(

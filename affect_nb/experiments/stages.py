@@ -22,8 +22,7 @@ from .records import (code_digest, environment, git_commit, peak_memory, predict
                                            versions, write_record)
 from .runs import SHIPPED, Request, from_root, model_digest, plan, read_profile, resolve
 from .sweep import execute, finished
-from ..frames import InputError, plain_warnings, targets
-from ..train.loop import write_atomically
+from ..frames import InputError, plain_warnings, targets, write_atomically
 
 # %% ../../nbs/experiments/stages.ipynb #96504073
 @dataclass
@@ -125,6 +124,7 @@ def _datasets(run, model, feats):
         if not (f['split'] == split).any(): raise InputError(f"{run.project.source} has no {split} part: training needs a training and a validation set")
     return {s: one(s, s == 'train') for s in ('train', 'val', 'held_out')}
 
+# %% ../../nbs/experiments/stages.ipynb #f9695e6a
 def _features(run):
     "The stored features of all frames, and how the encoder wants its images; computed at the first call."
     from affect_nb.models.affect import AffectModel
@@ -137,6 +137,7 @@ def _features(run):
     if torch.cuda.is_available(): backbone.cuda()
     return extract_features(backbone, run.project.frames, store, workers=run.params['workers'], **pre), pre
 
+# %% ../../nbs/experiments/stages.ipynb #744d0230
 def affect_stage(
     run:Run, # of kind 'finetune' or 'mtl'
 ): # fastai Learner; the data sets are in `run.data`
@@ -161,7 +162,7 @@ def affect_stage(
     return affect_learner(model, run.data['train'][1], run.data['val'][1], p['batch_size'], p['weights'], p['class_weighted'], p['wd'],
                           p['bf16'], p['workers'], run.request.seed)
 
-# %% ../../nbs/experiments/stages.ipynb #d338b82a
+# %% ../../nbs/experiments/stages.ipynb #83d9e4e3
 @patch
 def fit(self:Run,
     learn, # of `pretrain_learner` or `affect_stage`
@@ -193,7 +194,7 @@ def finish(self:Run,
     write_record(self.folder, record)
     return record
 
-# %% ../../nbs/experiments/stages.ipynb #0954c2cb
+# %% ../../nbs/experiments/stages.ipynb #e24f92a1
 @patch
 def _score(self:Run, learn, scores, origin):
     "Models, predictions and metrics of a finished training."

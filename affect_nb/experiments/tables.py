@@ -21,8 +21,7 @@ from .records import code_digest, read_predictions, read_record, run_folder
 from .rows import Row, row as row_of, rows as rows_of
 from .runs import ABLATIONS, Request, from_root, plan, read_profile
 from .sweep import ensure
-from ..frames import InputError, annotated, plain_warnings
-from ..train.loop import write_atomically
+from ..frames import InputError, annotated, plain_warnings, write_atomically
 from ..train.metrics import bootstrap, paired
 
 # %% ../../nbs/experiments/tables.ipynb #89a7761d
@@ -99,18 +98,21 @@ class Cell:
         if not self.record: return 'not run'
         return '' if self.record['code'] == code_digest(self.request.kind) else 'code changed'
 
-    def line(self): # what a sweep prints when the row is ready
-        r, m = self.row, self.metrics
-        what = f"{r.id:6} {r.task:4} S={r.S:<3} W={r.W:<3} {r.metric:8}"
-        if not m: return f"{what} {self.status}"
-        o, h = m['ours'], m['held_out']
-        paper = f"{r.paper:.4f}" if r.paper is not None else f"({r.control})"
-        return (f"{what} paper {paper:9}  ours {_num(o['score'])} [{_num(o['lo'])}, {_num(o['hi'])}]  "
-                f"held out {_num(h and h['score'])}  constant {_num(m['constant'])}")
+# %% ../../nbs/experiments/tables.ipynb #255525ca
+@patch
+def line(self:Cell) -> str: # what a sweep prints when the row is ready
+    "A cell in one line."
+    r, m = self.row, self.metrics
+    what = f"{r.id:6} {r.task:4} S={r.S:<3} W={r.W:<3} {r.metric:8}"
+    if not m: return f"{what} {self.status}"
+    o, h = m['ours'], m['held_out']
+    paper = f"{r.paper:.4f}" if r.paper is not None else f"({r.control})"
+    return (f"{what} paper {paper:9}  ours {_num(o['score'])} [{_num(o['lo'])}, {_num(o['hi'])}]  "
+            f"held out {_num(h and h['score'])}  constant {_num(m['constant'])}")
 
 def _num(x): return '–' if x is None or not np.isfinite(x) else f'{x:.4f}'
 
-# %% ../../nbs/experiments/tables.ipynb #f2642448
+# %% ../../nbs/experiments/tables.ipynb #46ce0632
 COLUMNS = ('row', 'task', 'metric', 'fuse', 'joint', 'S', 'W', 'stage_epochs', 'compound_share', 'mixup', 'cutmix', 'paper', 'ours', 'lo', 'hi',
            'held_out', 'seeds', 'scored', 'data', 'runs')
 
@@ -133,29 +135,32 @@ class Table:
                         data='; '.join(filter(None, [c.status, self.data])), runs=c.request.name if c.record else '')
         return pd.DataFrame([one(c) for c in self.cells.values()], columns=COLUMNS)
 
-    def differences(self) -> pd.DataFrame: # one row per cell that has a baseline
-        "Row minus baseline on the same draws, beside the paper's difference."
-        out = []
-        for c in self.cells.values():
-            b = self.cells.get(c.row.baseline)
-            if not (b and c.metrics and b.metrics): continue
-            d = paired(c.draws, b.draws)
-            paper = None if c.row.paper is None or b.row.paper is None else round(c.row.paper - b.row.paper, 4)
-            out.append(dict(row=c.row.id, baseline=b.row.id, task=c.row.task, control=c.row.control, paper=paper,
-                            ours=round(d.diff, 4), lo=round(d.lo, 4), hi=round(d.hi, 4), note=d.note))
-        return pd.DataFrame(out, columns=['row', 'baseline', 'task', 'control', 'paper', 'ours', 'lo', 'hi', 'note'])
+# %% ../../nbs/experiments/tables.ipynb #5ce26372
+@patch
+def differences(self:Table) -> pd.DataFrame: # one row per cell that has a baseline
+    "Row minus baseline on the same draws, beside the paper's difference."
+    out = []
+    for c in self.cells.values():
+        b = self.cells.get(c.row.baseline)
+        if not (b and c.metrics and b.metrics): continue
+        d = paired(c.draws, b.draws)
+        paper = None if c.row.paper is None or b.row.paper is None else round(c.row.paper - b.row.paper, 4)
+        out.append(dict(row=c.row.id, baseline=b.row.id, task=c.row.task, control=c.row.control, paper=paper,
+                        ours=round(d.diff, 4), lo=round(d.lo, 4), hi=round(d.hi, 4), note=d.note))
+    return pd.DataFrame(out, columns=['row', 'baseline', 'task', 'control', 'paper', 'ours', 'lo', 'hi', 'note'])
 
-    def write(self,
-        out:str|Path, # output folder
-    ) -> Path: # the CSV file
-        "Write `tables/table_N.csv` and `tables/table_N_differences.csv`."
-        folder = Path(out)/'tables'
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, df in ((f'table_{self.number}_differences.csv', self.differences()), (f'table_{self.number}.csv', self.frame())):
-            write_atomically(folder/name, lambda f: df.to_csv(f, index=False))
-        return folder/name
+@patch
+def write(self:Table,
+    out:str|Path, # output folder
+) -> Path: # the CSV file
+    "Write `tables/table_N.csv` and `tables/table_N_differences.csv`."
+    folder = Path(out)/'tables'
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, df in ((f'table_{self.number}_differences.csv', self.differences()), (f'table_{self.number}.csv', self.frame())):
+        write_atomically(folder/name, lambda f: df.to_csv(f, index=False))
+    return folder/name
 
-# %% ../../nbs/experiments/tables.ipynb #5968175c
+# %% ../../nbs/experiments/tables.ipynb #e48a2692
 def table_numbers() -> list: # of the tables that have a notebook
     "The tables that can be made."
     return sorted(int(p.stem.split('_')[1]) for p in ABLATIONS.glob('table_*.ipynb'))
@@ -191,7 +196,7 @@ def run_table(
     table.write(out)
     return table
 
-# %% ../../nbs/experiments/tables.ipynb #f9219c84
+# %% ../../nbs/experiments/tables.ipynb #21cd56ac
 def plot_paper_vs_ours(
     table:Table,
 ): # matplotlib figure
@@ -230,7 +235,7 @@ def plot_sequence_length(
     axes[0].set_ylabel('CCC'); axes[0].legend(fontsize=8)
     return fig
 
-# %% ../../nbs/experiments/tables.ipynb #e19486a2
+# %% ../../nbs/experiments/tables.ipynb #cec0700f
 def command_of(
     record:dict, # of a run
     out:str|Path, # output folder

@@ -36,12 +36,11 @@ class AffectModel(nn.Module):
         self.backbone, self.tasks, self.d = backbone, parse_tasks(tasks), d or backbone.num_features
         self.fusion = import_module_class(fusion)(self.d) if isinstance(fusion, str) else fusion
         self.temporal = create_temporal(temporal, self.d)
-        self.dropout = nn.Dropout(dropout)
         width = self.temporal.out_dim if self.temporal else self.d
         self.heads = nn.ModuleDict({t: nn.Linear(width, OUTPUTS[t]) for t in self.tasks})
         for head in self.heads.values(): nn.init.trunc_normal_(head.weight, std=.02); nn.init.zeros_(head.bias)
         self.preprocessing = dict(img_size=getattr(backbone, 'img_size', None), mean=FACE_MEAN, std=FACE_STD)
-        self._temporal, self._learns = temporal, None
+        self.dropout, self._temporal, self._learns = nn.Dropout(dropout), temporal, None
 
     def features(self,
         x:torch.Tensor, # `(b, s, 3, h, w)` normalised images

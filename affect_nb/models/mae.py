@@ -19,7 +19,7 @@ from fastcore.basics import patch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from ..frames import InputError
+from ..frames import InputError, write_atomically
 from .temporal import import_module_class, is_import_name
 
 # %% ../../nbs/models/mae.ipynb #a7893783
@@ -130,9 +130,7 @@ def save_model(
     state = {k: v.detach().cpu().to(to if v.is_floating_point() else v.dtype).contiguous() for k, v in model.state_dict().items()}
     folder.mkdir(parents=True, exist_ok=True)
     for name, write in (('model.safetensors', lambda f: save_file(state, f)), ('config.json', lambda f: f.write_text(config, 'utf8'))):
-        tmp = folder/f'.{name}.{os.getpid()}.tmp'
-        try: write(tmp); os.replace(tmp, folder/name)
-        finally: tmp.unlink(missing_ok=True)
+        write_atomically(folder/name, write)
     return folder
 
 def read_config(
@@ -210,6 +208,7 @@ def _load(model, state, file):
     model.load_state_dict(found, strict=False)
     return LoadReport(str(file), list(found), resized, missing, ignored)
 
+# %% ../../nbs/models/mae.ipynb #c0b62d4b
 def _resize(model, pos, own, file):
     "The position embedding of a file, for the image size of `model`."
     prefix = own.shape[1] - model.patch_embed.num_patches
@@ -220,7 +219,7 @@ def _resize(model, pos, own, file):
     from timm.layers import resample_abs_pos_embed
     return resample_abs_pos_embed(pos, list(new), [old, old], num_prefix_tokens=prefix), f'from {old}×{old} to {new[0]}×{new[1]}'
 
-# %% ../../nbs/models/mae.ipynb #9c8f43d6
+# %% ../../nbs/models/mae.ipynb #1edb42ab
 def _size_of(path, state):
     "Encoder (size or name) and image size of a checkpoint that was read as `state`."
     if path.is_dir():
@@ -239,9 +238,10 @@ def _size_of(path, state):
     heads = 16 if d == 1280 else max(d//64, 1)
     return dict(img_size=p*math.isqrt(pos.shape[1]), patch_size=p, embed_dim=d, depth=depth, num_heads=heads), None
 
-# %% ../../nbs/models/mae.ipynb #6c9d34df
+# %% ../../nbs/models/mae.ipynb #7f1fc77f
 FACE_MEAN, FACE_STD = (.49895, .41044, .36562), (.29708, .26990, .26526) # RGB statistics of faces, from the released code
 
+# %% ../../nbs/models/mae.ipynb #138be983
 class MAE(nn.Module):
     "A masked autoencoder around a Vision Transformer."
     def __init__(self,
@@ -281,7 +281,7 @@ class MAE(nn.Module):
             if isinstance(m, nn.Conv2d): nn.init.xavier_uniform_(m.weight.view(len(m.weight), -1))
         nn.init.normal_(self.mask_token, std=.02)
 
-# %% ../../nbs/models/mae.ipynb #b73b762b
+# %% ../../nbs/models/mae.ipynb #d1d5b729
 def sincos(
     grid:tuple, # rows and columns of patches
     d:int, # features, a multiple of 4
@@ -292,7 +292,7 @@ def sincos(
     pos = build_sincos2d_pos_embed(list(grid), d)
     return torch.cat([pos.new_zeros(prefix, d), pos])[None]
 
-# %% ../../nbs/models/mae.ipynb #adfecf9e
+# %% ../../nbs/models/mae.ipynb #38fc03e8
 @patch
 def patchify(self:MAE,
     x:torch.Tensor, # `(b, 3, h, w)` images
@@ -311,7 +311,7 @@ def unpatchify(self:MAE,
     x = x.reshape(-1, rows, cols, self.p, self.p, 3)
     return x.permute(0, 5, 1, 3, 2, 4).reshape(-1, 3, rows*self.p, cols*self.p)
 
-# %% ../../nbs/models/mae.ipynb #2cf32734
+# %% ../../nbs/models/mae.ipynb #a30fce93
 @patch
 def random_masking(self:MAE,
     x:torch.Tensor, # `(b, n, d)` patch tokens
@@ -343,7 +343,7 @@ def forward_encoder(self:MAE,
     else: x = e.blocks(x)
     return e.norm(x), mask, restore
 
-# %% ../../nbs/models/mae.ipynb #bcb6fe76
+# %% ../../nbs/models/mae.ipynb #61c9e4b0
 @patch
 def forward_decoder(self:MAE,
     x:torch.Tensor, # `(b, 1 + kept, d)` encoded tokens
@@ -377,7 +377,7 @@ def forward(self:MAE,
     pred = self.forward_decoder(latent, restore)
     return self.forward_loss(x, pred, mask), pred, mask
 
-# %% ../../nbs/models/mae.ipynb #db3f97f7
+# %% ../../nbs/models/mae.ipynb #d2d71654
 def load_mae(
     folder:str|Path, # written by `save_model`
 ) -> MAE: # with its weights, in evaluation mode
@@ -404,7 +404,7 @@ def load_strict(
         why = str(e).split('\n\t')[1].strip()[:150] if '\n\t' in str(e) else str(e)[:150]
         raise InputError(f"{folder}: model.safetensors does not fit config.json ({why}): copy both from the same run") from None
 
-# %% ../../nbs/models/mae.ipynb #a29d6bbb
+# %% ../../nbs/models/mae.ipynb #53cc09f9
 def denormalise(
     x:torch.Tensor, # `(..., 3, h, w)` normalised images
     mean:tuple=FACE_MEAN, # RGB

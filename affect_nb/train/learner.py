@@ -17,10 +17,10 @@ from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader
 
 from ..data.loaders import Augment, WindowDataset, Windows, make_loader
-from ..frames import InputError, targets
+from ..frames import InputError, targets, write_atomically
 from ..labels import Y, parse_tasks
 from ..models.affect import AffectModel, affect_splitter, lr_scales
-from .loop import Log, fit, make_learner, write_atomically
+from .loop import Log, fit, make_learner
 from .losses import JointLoss, class_weights
 from .metrics import METRICS
 
@@ -94,22 +94,25 @@ class Scores(Callback):
                 self.keep(f'{t}|{h}', METRICS[t](pred[t][m], self.y[m]) if m.any() else np.nan, {t: pred[t]}, weights=False)
         if len(self.tasks) > 1: self.keep('mean', float(np.mean(list(found.values()))), {})
 
-    def keep(self, key, score, pred, weights=True):
-        if key in self.best and not score > self.best[key]['score']: return
-        self.best[key] = dict(score=float(score), epoch=self.epoch, pred={t: torch.from_numpy(p) for t, p in pred.items()})
-        if weights:
-            state = {k: v.detach().cpu().contiguous() for k, v in self.learn.model.state_dict().items()}
-            write_atomically(self.file(key), lambda f: save_file(state, f))
-
     def file(self, key): return self.folder/f'best-{key}.safetensors'
 
     def state_dict(self): return self.best
 
     def load_state_dict(self, state): self.best = state
 
-# %% ../../nbs/train/learner.ipynb #b2e21ffa
+# %% ../../nbs/train/learner.ipynb #a154f6c3
 from fastcore.basics import patch
 
+@patch
+def keep(self:Scores, key, score, pred, weights=True):
+    "Remember this epoch under `key` if it is the best so far; the first of equals stays."
+    if key in self.best and not score > self.best[key]['score']: return
+    self.best[key] = dict(score=float(score), epoch=self.epoch, pred={t: torch.from_numpy(p) for t, p in pred.items()})
+    if weights:
+        state = {k: v.detach().cpu().contiguous() for k, v in self.learn.model.state_dict().items()}
+        write_atomically(self.file(key), lambda f: save_file(state, f))
+
+# %% ../../nbs/train/learner.ipynb #441493d6
 @patch
 def predictions(self:Scores,
     task:str, # one of the learner's
@@ -135,7 +138,7 @@ def load_best(self:Scores,
     model.load_state_dict(load_file(self.file(key)))
     return model
 
-# %% ../../nbs/train/learner.ipynb #49653b74
+# %% ../../nbs/train/learner.ipynb #44de3521
 def affect_learner(
     model:AffectModel, # its tasks are trained
     train:WindowDataset, # training windows

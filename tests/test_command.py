@@ -1,0 +1,147 @@
+"The command: what it says, what it refuses, and that a refusal leaves nothing behind."
+import shutil, signal
+from types import SimpleNamespace
+
+import pytest
+
+from affect_nb.cli import app
+from common import affect
+
+BAD = '5/00001.jpg,0.1,0.2,9,0,0,0,0,0,0,0,0,0,0,0,0'
+
+
+@pytest.fixture(scope='session')
+def faces(tmp_path_factory):
+    root = tmp_path_factory.mktemp('faces')/'small'
+    done = affect('synth', root, '--train', 3, '--val', 2, '--held-out', 2, '--videos', 1)
+    assert done.returncode == 0 and not done.stderr and done.stdout.strip() == str(root), done.stderr
+    return root
+
+
+def copy(root, to): return shutil.copytree(root, to, copy_function=shutil.copyfile)
+
+
+def edit(file, change):
+    text = file.read_bytes().decode()
+    file.write_bytes(change(text).encode())
+
+
+def cut(image): image.write_bytes(image.read_bytes()[:-200])
+
+
+@pytest.fixture
+def here(capfd):
+    "The command, called in this process, which has the imports behind it."
+    before = signal.getsignal(signal.SIGTERM)
+    def call(*args):
+        with pytest.raises(SystemExit) as end: app([*map(str, args)])
+        out, err = capfd.readouterr()
+        return SimpleNamespace(returncode=end.value.code, stdout=out, stderr=err)
+    yield call
+    signal.signal(signal.SIGTERM, before)
+
+
+def refused(*args, says, status=2, by=affect):
+    "One sentence on stderr."
+    done = by(*args)
+    lines = [l for l in done.stderr.strip().splitlines() if not l.startswith('note: ')]
+    assert done.returncode == status and len(lines) == 1 and lines[0].startswith('affect: '), done.stdout + done.stderr
+    for s in says: assert s in lines[0], lines[0]
+    return done
+
+
+def test_help_lists_the_commands():
+    done = affect('--help')
+    assert done.returncode == 0
+    for name in ('tables', 'show', 'pretrain', 'finetune', 'train', 'check', 'synth'): assert f' {name} ' in done.stdout
+
+
+def test_synth_then_check(faces):
+    done = affect('check', faces)
+    assert done.returncode == 0 and done.stdout.strip().endswith('nothing is wrong') and not done.stderr, done.stdout + done.stderr
+    for word in ('train', 'val', 'held_out', 'frames', '112×112'): assert word in done.stdout
+    again = refused('synth', faces, says=[str(faces), 'not empty'])
+    assert not again.stdout
+
+
+def test_check_finds_leaks_and_broken_images(faces, tmp_path):
+    root = copy(faces, tmp_path/'faces')
+    image = sorted((root/'cropped_aligned').rglob('*.jpg'))[3]
+    cut(image)
+    line = (root/'training_set_annotations.txt').read_text().splitlines()[1]
+    edit(root/'validation_set_annotations.txt', lambda t: t + line + '\n')
+    done = affect('check', root)
+    wrong = [l for l in done.stdout.splitlines() if l.startswith('WRONG')]
+    assert done.returncode == 1 and len(wrong) == 2 and not done.stderr, done.stdout
+    assert f'{image.parent.name}/{image.name}' in wrong[0] and 'cut short' in wrong[0] and 'more than one split' in wrong[1]
+
+
+def test_windows_files(faces, tmp_path):
+    root = copy(faces, tmp_path/'faces')
+    for f in root.glob('*_set_annotations.txt'): edit(f, lambda t: '\ufeff' + t.replace('\n', '\r\n'))
+    numbers = lambda done: done.stdout.splitlines()[1:]
+    assert numbers(affect('check', root)) == numbers(affect('check', faces))
+
+
+ARGUMENTS = {
+    'no root': (['train', '--data', 'nowhere'], ["'nowhere'"]),
+    'no root to check': (['check', 'nowhere'], ['nowhere', 'no such folder']),
+    'profile': (['train', '--profile', 'quick', '--data', '{faces}'], ["'quick'", 'smoke', 'demo', 'paper']),
+    'task': (['train', '--tasks', 'V+Smile', '--data', '{faces}'], ["'SMILE'", 'EXPR']),
+    'name of a setting': (['train', '--set', 'epoch=3', '--data', '{faces}'], ["'epoch'", 'epochs']),
+    'type of a setting': (['train', '--set', 'epochs=many', '--data', '{faces}'], ['epochs', "'many'", 'a number']),
+    'form of a setting': (['train', '--set', 'epochs', '--data', '{faces}'], ['--set epochs', 'name=value']),
+    'hop': (['train', '--seq-len', '5', '--hop', '6', '--data', '{faces}'], ['hop (W) is 6', '5']),
+    'table': (['tables', '--tables', 'three', '--data', '{faces}'], ["'three'"]),
+    'cell': (['show', '3.99'], ["'3.99'"]),
+}
+
+
+@pytest.mark.parametrize('name', ARGUMENTS)
+def test_wrong_arguments(name, faces, tmp_path, monkeypatch, here):
+    monkeypatch.chdir(tmp_path)
+    args, says = ARGUMENTS[name]
+    args = [a.replace('{faces}', str(faces)) for a in args]
+    refused(*args, *([] if args[0] == 'check' else ['--out', tmp_path/'out']), says=says, by=here)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_wrong_argument_in_the_shell(faces, tmp_path):
+    refused('train', '--seq-len', 5, '--hop', 6, '--data', faces, '--out', tmp_path/'out', says=['hop (W) is 6'])
+    assert not (tmp_path/'out').exists()
+
+
+FILES = {
+    'a bad line': (lambda t: t + BAD + '\n', ['training_set_annotations.txt, line ', 'expr is 9']),
+    'a way out of the root': (lambda t: t + BAD.replace('5/00001', '../00001') + '\n', ['training_set_annotations.txt, line ', '../00001.jpg']),
+    'too few columns': (lambda t: t + '5/00001.jpg,0.1\n', ['training_set_annotations.txt, line ', '2 columns']),
+}
+
+
+@pytest.mark.parametrize('name', FILES)
+def test_wrong_annotations(name, faces, tmp_path, here):
+    change, says = FILES[name]
+    root = copy(faces, tmp_path/'faces')
+    file = root/'training_set_annotations.txt'
+    edit(file, change)
+    says = [*says, f'line {len(file.read_text().splitlines())}:']
+    refused('pretrain', '--profile', 'smoke', '--data', root, '--out', tmp_path/'out', says=says, by=here)
+    done = here('check', root)
+    assert done.returncode == 1 and all(s in done.stdout for s in says) and not (tmp_path/'out').exists()
+
+
+def test_wrong_project_file(faces, tmp_path, here):
+    file = tmp_path/'data.yaml'
+    file.write_text(f'aff_wild2: {faces}\nafew: {faces}\n', encoding='utf-8')
+    refused('pretrain', '--profile', 'smoke', '--data', file, '--out', tmp_path/'out', says=['data.yaml', "'afew'", 'aff_wild2'], by=here)
+    assert not (tmp_path/'out').exists()
+
+
+def test_a_broken_image_stops_training(faces, tmp_path):
+    root = copy(faces, tmp_path/'faces')
+    image = next(root/'cropped_aligned'/l.split(',')[0] for l in (root/'training_set_annotations.txt').read_text().splitlines()[1:]
+                 if (root/'cropped_aligned'/l.split(',')[0]).exists())
+    cut(image)
+    refused('pretrain', '--profile', 'smoke', '--data', root, '--out', tmp_path/'out', says=[f'{image.parent.name}/{image.name}', 'cut short', 'run.ipynb'])
+    left = {f.name for f in (tmp_path/'out').rglob('*') if f.is_file()}
+    assert left <= {'run.ipynb', '.lock', '.code'}, left

@@ -1,0 +1,97 @@
+"The notebooks are the source: the modules and the README follow them, and they stay readable."
+import ast, json, re, shutil, subprocess, sysconfig
+
+import pytest
+
+from common import ENV, ROOT, copy_checkout, tracked
+from readme import readme
+
+FLOORS = ('labels', 'frames', 'data', 'models', 'train', 'experiments', 'cli') # imports go downwards only
+NOTEBOOKS = [t for t in tracked() if t.suffix == '.ipynb' and t.parts[0] == 'nbs']
+MODULES = [t for t in tracked() if t.suffix == '.py' and t.parts[0] == 'affect_nb' and not t.name.startswith('_')]
+
+
+def cells(path, kind='code'): return [''.join(c['source']) for c in json.loads((ROOT/path).read_text(encoding='utf-8'))['cells'] if c['cell_type'] == kind]
+def is_exported(cell): return re.match(r'#\|\s*exports?\b', cell)
+def code_lines(cell): return [l for l in cell.splitlines() if l.strip() and not l.startswith('#|')]
+def exporting(): return [n for n in NOTEBOOKS if any(is_exported(c) for c in cells(n))]
+
+
+def nbdev(name, folder):
+    command = shutil.which(name, path=sysconfig.get_path('scripts'))
+    done = subprocess.run([command], cwd=folder, env=ENV, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope='module')
+def checkout(tmp_path_factory): return copy_checkout(tmp_path_factory.mktemp('checkout'))
+
+
+def test_modules_are_in_step_with_the_notebooks(checkout):
+    for t in tracked():
+        if t.parts[0] == 'affect_nb' and t.suffix == '.py' and t.name != '__init__.py': (checkout/t).unlink()
+    nbdev('nbdev_export', checkout)
+    made = {f.relative_to(checkout).as_posix() for f in (checkout/'affect_nb').rglob('*.py')}
+    assert made == {t.as_posix() for t in tracked() if t.parts[0] == 'affect_nb' and t.suffix == '.py'}
+    differ = [n for n in sorted(made) if (checkout/n).read_text(encoding='utf-8') != (ROOT/n).read_text(encoding='utf-8')]
+    assert not differ, f'run nbdev_export: {differ}'
+
+
+def test_notebooks_are_clean(checkout):
+    nbdev('nbdev_clean', checkout)
+    differ = [str(n) for n in NOTEBOOKS if json.loads((checkout/n).read_text(encoding='utf-8')) != json.loads((ROOT/n).read_text(encoding='utf-8'))]
+    assert not differ, f'run nbdev_clean: {differ}'
+
+
+def test_a_module_for_each_notebook():
+    names = {n.relative_to('nbs').with_suffix('') for n in exporting()}
+    assert names == {m.relative_to('affect_nb').with_suffix('') for m in MODULES}
+    for n in exporting(): assert f"default_exp {'.'.join(n.relative_to('nbs').with_suffix('').parts)}\n" in '\n'.join(cells(n)) + '\n', n
+
+
+@pytest.mark.parametrize('path', NOTEBOOKS, ids=str)
+def test_notebook_is_readable(path):
+    assert (ROOT/path).stat().st_size < 300_000
+    assert cells(path, 'markdown')[0].startswith('# ')
+    code = cells(path)
+    long = [c.splitlines()[1] for c in code if is_exported(c) and len(code_lines(c)) > 40]
+    assert not long, f'more than 40 lines: {long}'
+    if path in exporting():
+        shown = '\n'.join(c for c in code if not is_exported(c))
+        assert re.search(r'^\s*(test_\w+\(|assert |with expect_fail)', shown, re.M), 'no test'
+
+
+def test_prose_instead_of_comments():
+    lines = [l.strip() for n in NOTEBOOKS for c in cells(n) for l in code_lines(c)]
+    assert sum(l.startswith('#') for l in lines) < .01 * len(lines)
+
+
+def imported(path):
+    "The modules of this library that a module imports anywhere, by their first name."
+    package = ['affect_nb', *path.relative_to('affect_nb').parts[:-1]]
+    for node in ast.walk(ast.parse((ROOT/path).read_text(encoding='utf-8'))):
+        if isinstance(node, ast.Import): found = [a.name.split('.') for a in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = package[:len(package) - node.level + 1] if node.level else []
+            base += (node.module or '').split('.') if node.module else []
+            found = [base + [a.name] for a in node.names]
+        else: continue
+        yield from (f[1] for f in found if f[0] == 'affect_nb' and len(f) > 1)
+
+
+@pytest.mark.parametrize('path', MODULES, ids=str)
+def test_imports_go_downwards(path):
+    own = FLOORS.index(path.relative_to('affect_nb').with_suffix('').parts[0])
+    for name in imported(path): assert FLOORS.index(name) <= own, f'{path} imports {name}'
+
+
+def test_the_readme_is_the_index():
+    assert (ROOT/'README.md').read_text(encoding='utf-8') == readme(), 'run make readme'
+
+
+def test_no_paths_of_a_machine():
+    here = re.compile('|'.join([re.escape(str(ROOT)) if len(ROOT.parts) > 2 else '(?!)', r'(?<![\w.~])/(home|root|Users|work|mnt|tmp)/\w', r'[A-Z]:\\+Users\\+\w']))
+    for t in tracked():
+        if t.suffix in ('.safetensors', '.png', '.jpg'): continue
+        found = here.search((ROOT/t).read_text(encoding='utf-8'))
+        assert not found, f'{t}: {found[0]}'

@@ -1,0 +1,213 @@
+"The table by its command, its notebook and a call; kills, moved folders, and the way back from a number to its run."
+import json, os, random, re, shlex, shutil, signal, subprocess, sys, time
+
+import pandas as pd, psutil, pytest
+
+from affect_nb.experiments.records import read_record
+from affect_nb.experiments.runs import ABLATIONS, read_profile
+from affect_nb.experiments.sweep import call_notebook
+from affect_nb.experiments.tables import run_table
+from affect_nb.frames import InputError
+from common import AFFECT, ENV, affect
+
+COLUMNS = 'row, task, metric, fuse, joint, S, W, stage_epochs, compound_share, mixup, cutmix, paper, ours, lo, hi, held_out, seeds, scored, data, runs'.split(', ')
+TABLES = ('tables', '--profile', 'smoke', '--tables', '3', '--out')
+
+
+def runs(out): return {f.parent.name: f.stat().st_mtime_ns for f in out.glob('runs/*/record.json')}
+
+
+def table(out): return (out/'tables'/'table_3.csv').read_text(encoding='utf-8')
+
+
+@pytest.fixture(scope='module')
+def swept(tmp_path_factory):
+    out = tmp_path_factory.mktemp('sweep')/'out'
+    done = affect(*TABLES, out)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return out, done.stdout
+
+
+@pytest.fixture
+def out(swept): return swept[0]
+
+
+def quietly(out):
+    "The table by a call in this process, and what it said."
+    said = []
+    run_table(3, 'smoke', out=out, say=said.append)
+    return '\n'.join(said)
+
+
+def test_rows_and_files(swept):
+    out, said = swept
+    asked = read_profile('smoke')['rows']
+    for i in asked: assert re.search(rf'^  {re.escape(i)} .* ours -?\d', said, re.M), said
+    assert 'embedded faces' in said and (out/'report.html').stat().st_size > 10_000
+    kinds = [read_record(out/'runs'/n)['kind'] for n in runs(out)]
+    assert kinds.count('mtl') == len(asked) and set(kinds) == {'pretrain', 'finetune', 'mtl'}
+    assert {read_record(out/'runs'/n)['params'].get('tune') for n in runs(out)} >= {'head', 'last', 'all'}
+
+
+def test_table_file(out):
+    df = pd.read_csv(out/'tables'/'table_3.csv', dtype=dict(row=str))
+    assert list(df) == COLUMNS and [f'3.{r}' for r in df['row']] == read_profile('smoke')['rows']
+    assert (df['scored'] > 0).all() and (df['lo'] <= df['ours']).all() and (df['ours'] <= df['hi']).all()
+    assert df['data'].str.contains('they test the software, not the paper').all() and df['paper'].isna().sum() == df['row'].str.endswith('s').sum()
+    for names in df['runs']: assert all((out/'runs'/n).is_dir() for n in names.split())
+
+
+def test_run_folders_and_records(out):
+    for name in runs(out):
+        folder, r = out/'runs'/name, read_record(out/'runs'/name)
+        files = {'run.ipynb', 'record.json', 'log.csv', 'model.safetensors', 'config.json', 'environment.txt'} | ({'predictions.parquet'} if r['metrics'] else set())
+        assert files <= {f.name for f in folder.iterdir()} and not [f for f in folder.iterdir() if f.name.endswith(('.part', '.pt'))]
+        assert name.endswith(r['digest'][:8]) and re.fullmatch('[0-9a-f]{64}', r['digest']) and len(r['data']['digest']) == 16
+        assert isinstance(r['seed'], int) and r['params'] and {'python', 'torch', 'fastai', 'timm', 'affect_nb'} <= set(r['versions']) and 'git' in r
+        assert r['seconds']['training'] > 0 and 0 < r['seconds']['beyond'] <= r['seconds']['total'] and r['peak_memory_mb'] > 100
+        assert (r['upstream'] is None) == (r['kind'] == 'pretrain') and (not r['upstream'] or read_record(out/'runs'/r['upstream']['run'])['digest'] == r['upstream']['digest'])
+        assert set(r['metrics']) == set(r['params'].get('tasks', []))
+        for m in r['metrics'].values():
+            for s in (m['ours'], m['held_out']): assert s['lo'] <= s['score'] <= s['hi'] and s['scored'] > 0 and s['groups'] > 1
+        assert len(pd.read_csv(folder/'log.csv')) == r['params']['epochs']
+
+
+def test_records_hold_no_path(out, tmp_path):
+    "A folder can move between machines."
+    for name in runs(out):
+        for file in ('record.json', 'config.json'): assert str(out) not in (out/'runs'/name/file).read_text(encoding='utf-8')
+
+
+def test_a_second_call_makes_nothing(out):
+    before, text = runs(out), table(out)
+    done = affect(*TABLES, out)
+    assert done.returncode == 0 and 'runs to make' not in done.stdout and '3.8 ' in done.stdout
+    assert runs(out) == before and table(out) == text
+
+
+def test_the_notebook_by_papermill(out, tmp_path):
+    before = runs(out)
+    command = [sys.executable, '-m', 'papermill', ABLATIONS/'table_3.ipynb', tmp_path/'out.ipynb', '-p', 'profile', 'smoke', '-p', 'out', out, '-k', 'python3']
+    done = subprocess.run(list(map(str, command)), env=ENV, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    made = (tmp_path/'out.ipynb').read_text(encoding='utf-8')
+    assert 'image/png' in made and 'text/html' in made and 'runs to make' not in made and runs(out) == before
+
+
+def test_moved_and_copied_folders(out, tmp_path):
+    before, text = runs(out), table(out)
+    out.rename(tmp_path/'moved')
+    try: assert 'runs to make' not in quietly(tmp_path/'moved') and runs(tmp_path/'moved') == before
+    finally: (tmp_path/'moved').rename(out)
+    shutil.copytree(out/'runs', tmp_path/'copy'/'runs')
+    names = set(runs(tmp_path/'copy'))
+    assert 'runs to make' not in quietly(tmp_path/'copy') and set(runs(tmp_path/'copy')) == names and table(tmp_path/'copy') == text
+
+
+def test_a_wrong_parameter_is_refused(tmp_path):
+    with pytest.raises(InputError, match="has no parameter 'seq_length': choose from .*seq_len"):
+        call_notebook(ABLATIONS/'runs'/'mtl.ipynb', tmp_path/'out.ipynb', seq_length=5)
+    assert not list(tmp_path.iterdir())
+
+
+def test_show_leads_back_to_the_run(out):
+    done = affect('show', '3.8', '--out', out)
+    chain = [n for n in runs(out) if n in done.stdout]
+    assert done.returncode == 0 and 'paper 0.5705' in done.stdout and len(chain) == 3 and {n.split('-')[0] for n in chain} == {'V', 'finetune', 'pretrain'}
+    commands, before = re.findall(r'^ +(affect .*)$', done.stdout, re.M), runs(out)
+    assert len(commands) == 3
+    again = affect(*shlex.split(commands[0])[1:])
+    assert again.returncode == 0 and again.stdout.count(': already made') == 3 and ': running' not in again.stdout and runs(out) == before, again.stdout + again.stderr
+
+
+# Interruptions
+
+TRAIN = ('train', '--tasks', 'V', '--seq-len', '5', '--profile', 'smoke', '--set', 'epochs=60', '--out')
+
+
+def start(*args):
+    return subprocess.Popen([AFFECT, *map(str, args)], env={**ENV, 'PYTHONUTF8': '1'}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def kill(process):
+    "End the command and its kernels at once."
+    try: all_of_it = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
+    except psutil.NoSuchProcess: all_of_it = []
+    for p in all_of_it:
+        try: p.kill()
+        except psutil.NoSuchProcess: pass
+    psutil.wait_procs(all_of_it, timeout=30)
+    return process.communicate(timeout=30)
+
+
+def epochs_done(folder):
+    log = next(folder.glob('runs/V-*/log.csv'), None)
+    return len(pd.read_csv(log)) if log else 0
+
+
+def wait_for(out, epochs, process):
+    until = time.time() + 300
+    while epochs_done(out) < epochs:
+        assert process.poll() is None and time.time() < until, process.communicate()
+        time.sleep(.02)
+
+
+def beside(out, folder):
+    "An output folder with the data and the runs that training starts from, and without the others."
+    folder.mkdir()
+    shutil.copytree(out/'data', folder/'data', copy_function=os.link)
+    for n in runs(out):
+        if n.startswith(('pretrain', 'finetune')): shutil.copytree(out/'runs'/n, folder/'runs'/n)
+    return folder
+
+
+def result(out):
+    folder = next(out.glob('runs/V-*'))
+    log = pd.read_csv(folder/'log.csv').drop(columns='seconds')
+    return read_record(folder)['metrics'], pd.read_parquet(folder/'predictions.parquet'), log
+
+
+def test_a_run_goes_on_after_kills(out, tmp_path):
+    "Killed by SIGKILL, stopped by SIGTERM, and repeated: the same numbers as without."
+    whole, killed = beside(out, tmp_path/'whole'), beside(out, tmp_path/'killed')
+    done = affect(*TRAIN, whole)
+    assert done.returncode == 0, done.stderr
+
+    process = start(*TRAIN, killed)
+    wait_for(killed, 3, process)
+    kill(process)
+    folder, first = next(killed.glob('runs/V-*')), epochs_done(killed)
+    assert not (folder/'record.json').exists() and (folder/'checkpoint.pt').exists() and first < 60
+
+    process = start(*TRAIN, killed)
+    wait_for(killed, first + 3, process)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode not in (0, None) and 'Traceback' not in err and 'the same command continues' in err, err
+    second = epochs_done(killed)
+    assert not (folder/'record.json').exists() and first + 3 <= second < 60
+
+    done = affect(*TRAIN, killed)
+    assert done.returncode == 0, done.stderr
+    (m, p, log), (m2, p2, log2) = result(whole), result(killed)
+    assert m == m2
+    pd.testing.assert_frame_equal(p, p2, check_exact=True)
+    pd.testing.assert_frame_equal(log, log2, check_exact=True)
+
+
+@pytest.mark.slow
+def test_a_sweep_goes_on_after_many_kills(out, tmp_path):
+    "Ten kills at random moments: finished runs stay as they are, nothing half is taken for whole, and the table is the same."
+    rnd, new, kept = random.Random(0), tmp_path/'out', {}
+    for k in range(10):
+        process = start(*TABLES, new)
+        try: process.wait(timeout=rnd.uniform(2, 25))
+        except subprocess.TimeoutExpired: pass
+        kill(process)
+        now = runs(new)
+        assert kept.items() <= now.items()
+        for n in now: assert json.loads((new/'runs'/n/'record.json').read_text())['name'] == n and (new/'runs'/n/'model.safetensors').exists()
+        kept = now
+    done = affect(*TABLES, new)
+    assert done.returncode == 0, done.stderr
+    assert kept.items() <= runs(new).items() and set(runs(new)) == set(runs(out)) and table(new) == table(out)
