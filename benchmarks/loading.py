@@ -10,7 +10,7 @@ from affect_nb.data.loaders import Augment, WindowDataset, Windows, make_loader
 from affect_nb.data.synthetic import write_faces
 from affect_nb.frames import make_frames
 
-BATCH, REPEAT, ROUNDS = 64, 4, 5
+BATCH, REPEAT, ROUNDS = 64, 2, 5
 
 def ours(files, size, workers):
     df = make_frames(pd.DataFrame(dict(image=[str(f) for f in files], video=[f.parent.name for f in files], frame=range(len(files)))))

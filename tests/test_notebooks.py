@@ -58,7 +58,7 @@ def test_notebook_is_readable(path):
     assert not long, f'more than 40 lines: {long}'
     if path in exporting():
         shown = '\n'.join(c for c in code if not is_exported(c))
-        assert re.search(r'^\s*(test_\w+\(|assert |with expect_fail)', shown, re.M), 'no test'
+        assert re.search(r'\btest_\w+\(|^\s*assert |\bexpect_fail\(', shown, re.M), 'no test'
 
 
 def test_prose_instead_of_comments():

@@ -7,8 +7,8 @@ Docs: https://affect-nb.github.io/affect_nb/experiments/stages.html.md"""
 # %% auto #0
 __all__ = ['Run', 'open_run', 'pretrain_learner', 'Chain', 'corpus', 'affect_stage']
 
-# %% ../../nbs/experiments/stages.ipynb #941eda91
-import time
+# %% ../../nbs/experiments/stages.ipynb #3835367f
+import gc, time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from ..data.project import Project, open_project
 from .records import (code_digest, environment, git_commit, peak_memory, predictions_table, run_folder, score_run,
                                            versions, write_record)
 from .runs import SHIPPED, Request, from_root, model_digest, plan, read_profile, resolve
-from .sweep import execute, finished
+from .sweep import execute, finished, machine
 from ..frames import InputError, plain_warnings, targets, write_atomically
 
 # %% ../../nbs/experiments/stages.ipynb #96504073
@@ -35,6 +35,7 @@ class Run:
     out: Path # output folder
     encoder: str|Path|dict # what it starts from
     started: float # seconds since 1970, before the kernel was started where papermill tells
+    batch: bool = False # by papermill: the kernel ends with the run
     seconds: dict = field(default_factory=dict) # of each step
 
     def __repr__(self):
@@ -57,15 +58,15 @@ def open_run(
     encoder:str='', # run folder, checkpoint file or timm name instead of the profile's pre-training
     seed:int=0, # of everything random
     settings:dict|None=None, # changes to the profile
-    threads:int=0, # of PyTorch; 0: its default
+    threads:int=0, # of PyTorch; 0: as many as there are cores
     gpu:int=-1, # number of the GPU; −1: the default one, where there is any
     started:float=0, # when papermill was called; 0: now
     **asked, # parameters of `runs.ASKED[kind]`
 ) -> Run: # raises `InputError`
     "Resolve the parameters, open the data, and make whatever the run starts from if it is missing."
     plain_warnings()
-    started, out, data = started or time.time(), str(from_root(out)), data and str(from_root(data))
-    if threads: torch.set_num_threads(threads)
+    batch, started, out, data = started > 0, started or time.time(), str(from_root(out)), data and str(from_root(data))
+    torch.set_num_threads(threads or machine()[0])
     if gpu >= 0: torch.cuda.set_device(gpu)
     prof = read_profile(profile)
     project = open_project(data, prof['embedded'], Path(out)/'data')
@@ -76,7 +77,7 @@ def open_run(
     start = run_folder(out, request.upstream) if request.upstream else encoder or params['model']
     folder = run_folder(out, request)
     folder.mkdir(parents=True, exist_ok=True)
-    return Run(request, params, folder, project, Path(out), SHIPPED if start == 'shipped' else start, started)
+    return Run(request, params, folder, project, Path(out), SHIPPED if start == 'shipped' else start, started, batch)
 
 # %% ../../nbs/experiments/stages.ipynb #88ad480f
 def pretrain_learner(
@@ -172,8 +173,8 @@ def fit(self:Run,
     p = self.params
     how = dict(schedule=p['schedule'], warmup=p['warmup'], seed=self.request.seed)
     if self.request.kind == 'pretrain':
-        return self.timed('training', loop.fit, learn, p['epochs'], p['lr'], self.folder, paths=learn.dls.train.dataset.paths, **how)
-    return self.timed('training', learner.fit_affect, learn, self.data['val'][0], self.folder, p['epochs'], p['lr'], p['layer_decay'], **how)
+        return loop.fit(learn, p['epochs'], p['lr'], self.folder, paths=learn.dls.train.dataset.paths, **how)
+    return learner.fit_affect(learn, self.data['val'][0], self.folder, p['epochs'], p['lr'], p['layer_decay'], **how)
 
 @patch
 def finish(self:Run,
@@ -192,6 +193,7 @@ def finish(self:Run,
     for f in (self.folder/'checkpoint.pt', *self.folder.glob('best-*.safetensors')): f.unlink(missing_ok=True)
     record = self._record(metrics, log)
     write_record(self.folder, record)
+    if self.batch: gc.freeze() # or the kernel spends seconds on collecting what it imported
     return record
 
 # %% ../../nbs/experiments/stages.ipynb #e24f92a1
@@ -222,14 +224,14 @@ def _record(self:Run, metrics, log):
     "The record: what the run was, what came out, and where it came from."
     r, up, f = self.request, self.request.upstream, self.project.frames
     total = time.time() - self.started
-    trained = self.seconds.get('training', 0) + self.seconds.get('features', 0)
-    seconds = dict(training=round(log.seconds, 2), features=round(self.seconds.get('features', 0), 2), beyond=round(total - trained, 2), total=round(total, 2))
+    features = self.seconds.get('features', 0)
+    seconds = dict(training=log.seconds, features=features, beyond=total - log.seconds_now - features, total=total)
     gpu = torch.cuda.is_available()
     return dict(
         digest=r.digest, kind=r.kind, name=r.name, params=r.params, seed=r.seed, call=r.call,
         data=dict(digest=r.data, source=self.project.source, embedded=self.project.embedded, frames=f['split'].value_counts().sort_index().to_dict(),
                   corpus=len(corpus(self.project)) if r.kind == 'pretrain' else None),
         upstream=dict(run=up.name, digest=up.digest) if up else None, encoder=r.encoder, metrics=metrics,
-        losses=dict(first=log.rows[0]['train_loss'], last=log.rows[-1]['train_loss']), seconds=seconds, peak_memory_mb=peak_memory(),
+        losses=dict(first=log.rows[0]['train_loss'], last=log.rows[-1]['train_loss']), seconds={k: round(v, 2) for k, v in seconds.items()}, peak_memory_mb=peak_memory(),
         gpu=torch.cuda.get_device_name() if gpu else '', gpu_memory_mb=torch.cuda.max_memory_allocated() >> 20 if gpu else 0,
         code=code_digest(r.kind), git=git_commit(), versions=versions())

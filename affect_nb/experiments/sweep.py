@@ -51,10 +51,11 @@ def execute(
     request:Request, # the run
     out:str|Path, # output folder
     rerun:str='never', # 'code': a run of other code is made again
-    threads:int=0, # of PyTorch; 0: its default
+    threads:int=0, # of PyTorch; 0: as many as there are cores
     gpu:int=-1, # number of the GPU; −1: the default one, where there is any
 ) -> dict: # its record
     "Make one run, unless it is finished; its upstream must be."
+    import papermill # once per process, before the clock of the run starts
     folder = run_folder(out, request)
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder/'.lock'):

@@ -18,7 +18,7 @@ from fastai.callback.progress import ProgressCallback
 from fastai.callback.schedule import ParamScheduler, combined_cos
 from fastai.data.core import DataLoaders
 from fastai.learner import Learner
-from fastai.optimizer import OptimWrapper
+from fastai.optimizer import Adam
 from fastai.torch_core import default_device
 from fastcore.foundation import L
 from fastai.callback.core import CancelEpochException
@@ -31,7 +31,7 @@ class Log(Callback):
     order = 70
     def __init__(self,
         file:str|Path|None=None, # where to write it; None: nowhere
-    ): self.file, self.rows, self.total, self.count, self.spent = file, [], 0., 0, 0.
+    ): self.file, self.rows, self.total, self.count, self.spent, self.before = file, [], 0., 0, 0., 0.
 
     def before_epoch(self): self.started, self.row, self.ran = time.time(), {}, False
 
@@ -52,11 +52,17 @@ class Log(Callback):
         running = self.spent + (time.time() - self.started) * bool(self.count)
         return dict(rows=self.rows, total=self.total, count=self.count, spent=running)
 
-    def load_state_dict(self, state): self.rows, self.total, self.count, self.spent = (state[k] for k in ('rows', 'total', 'count', 'spent'))
+    def load_state_dict(self, state):
+        self.rows, self.total, self.count, self.spent = (state[k] for k in ('rows', 'total', 'count', 'spent'))
+        self.before = self.seconds + self.spent
 
     @property
-    def seconds(self): # spent in training and validation, interruptions left out
+    def seconds(self): # spent in epochs, validation included, interruptions left out
         return sum(r['seconds'] for r in self.rows)
+
+    @property
+    def seconds_now(self): # the same since the last interruption
+        return self.seconds - self.before
 
 # %% ../../nbs/train/loop.ipynb #7f2f706c
 class StopOnNaN(Callback):
@@ -124,13 +130,13 @@ class Resume(Callback):
         if before := getattr(self, 'before', None): signal.signal(signal.SIGTERM, before)
         self.before = None
 
-# %% ../../nbs/train/loop.ipynb #1328e7c8
+# %% ../../nbs/train/loop.ipynb #a5f27c53
 from fastcore.basics import patch
 
 def _plain(x):
-    "NumPy's numbers as Python's: all that a safe reader takes beside tensors."
+    "Lists and numbers as Python's own: all that a safe reader takes beside tensors."
     if isinstance(x, dict): return {k: _plain(v) for k, v in x.items()}
-    if isinstance(x, (list, tuple)): return [_plain(v) for v in x]
+    if isinstance(x, (list, tuple, L)): return [_plain(v) for v in x]
     return x.item() if isinstance(x, np.generic) else x
 
 @patch
@@ -155,10 +161,10 @@ def make_learner(
 ) -> Learner:
     "A fastai Learner without bars; the last target of a batch, its rows, is kept from the loss."
     def rowless(pred, *targets): return loss(pred, *targets[:-1])
-    opt = partial(OptimWrapper, opt=torch.optim.AdamW, betas=betas)
+    opt = partial(Adam, mom=betas[0], sqr_mom=betas[1], eps=1e-8) # decoupled: AdamW; importing torch's own takes two seconds
     split = splitter or (lambda m: L([p for p in m.parameters() if p.requires_grad]))
     learn = Learner(DataLoaders(train_dl, valid_dl, device=default_device()), model, loss_func=rowless, opt_func=opt,
-                    splitter=split, wd=wd, metrics=[])
+                    splitter=split, wd=wd, wd_bn_bias=True, metrics=[])
     learn.remove_cb(ProgressCallback)
     learn.logger = lambda *_: None
     if bf16 and torch.cuda.is_available(): learn = learn.to_bf16()
