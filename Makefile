@@ -25,6 +25,9 @@ export: .venv/installed ## notebooks to modules, notebooks cleaned, README rende
 	$(BIN)/nbdev_clean
 	$(BIN)/python tests/readme.py
 
+readme: .venv/installed ## README.md from nbs/index.ipynb
+	$(BIN)/python tests/readme.py
+
 encoder: .venv/installed ## make the encoder in the package again (about an hour on two cores)
 	$(BIN)/affect finetune --profile encoder --out runs/encoder
 	$(BIN)/python -c "from affect_nb.experiments.shipped import ship; print(ship('runs/encoder'))"

@@ -78,19 +78,20 @@ def _settings(pairs):
 
 def _run(kind, profile, data, out, encoder, seed, pairs, rerun, **asked):
     "Make one run and its chain, and print what came out."
+    from affect_nb.experiments.runs import plan, read_profile, resolve
+    settings, out, prof = _settings(pairs), out or f'runs/{Path(profile).stem}', read_profile(profile)
+    resolve(kind, prof, settings, **asked) # before anything that takes time
     from affect_nb.data.project import open_project
     from affect_nb.experiments.records import finished, run_folder
-    from affect_nb.experiments.runs import plan, read_profile
     from affect_nb.experiments.sweep import execute
-    settings, out, prof = _settings(pairs), out or f'runs/{Path(profile).stem}', read_profile(profile)
+    from affect_nb.experiments.tables import as_text
     project = open_project(data, prof['embedded'], Path(out)/'data')
     request, rerun = plan(kind, project, profile, data, encoder, seed, settings, **asked), rerun or prof['rerun']
     for r in request.chain():
         print(f"{r.name}: {'already made' if finished(out, r, rerun) else 'running'}", flush=True)
         record = execute(r, out, rerun)
     for t, m in record['metrics'].items():
-        o, h = m['ours'], m['held_out'] or dict(score=float('nan'))
-        print(f"{t}: {m['metric']} {o['score']:.4f} [{o['lo']:.4f}, {o['hi']:.4f}] on {o['scored']} frames, held out {h['score']:.4f}, constant {m['constant']:.4f}")
+        print(f"{t}: {m['metric']} {as_text(m)} on {m['ours']['scored']} frames")
     if project.embedded: print('embedded faces: these numbers test the software, not the paper')
     print(run_folder(out, request))
 

@@ -55,7 +55,7 @@ def test_the_best_checkpoint_is_the_one_that_was_scored(tmp_path):
     "Released code: evaluated before, saved after an epoch of training."
     learn, _, val = learner()
     scores = fit_affect(learn, val, tmp_path, 6, .3)
-    log = pd.DataFrame(scores.log.rows)
+    log = pd.DataFrame(scores.history.rows)
     for t in TASKS:
         name, best = METRICS[t].name, scores.best[t]
         assert best['score'] == pytest.approx(log[name].max(), abs=1e-9) and log[name].iloc[best['epoch']] == pytest.approx(best['score'], abs=1e-9)

@@ -35,6 +35,7 @@ def code_digest(
         if c['cell_type'] == 'code': h.update(''.join(c['source']).encode())
     return h.hexdigest()[:16]
 
+@lru_cache
 def git_commit() -> str: # with '+' when files differ from it; '' outside a checkout
     "The commit of the checkout the library runs from."
     def git(*args): return subprocess.run(['git', '-C', str(PACKAGE.parent), *args], capture_output=True, text=True, timeout=10)

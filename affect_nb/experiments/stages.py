@@ -69,6 +69,7 @@ def open_run(
     torch.set_num_threads(threads or machine()[0])
     if gpu >= 0: torch.cuda.set_device(gpu)
     prof = read_profile(profile)
+    code_digest(kind), git_commit() # remembered as they are now, not as they are when the run ends
     project = open_project(data, prof['embedded'], Path(out)/'data')
     request = plan(kind, project, profile, data, encoder, seed, settings, **asked)
     params = resolve(kind, prof, settings, **asked)
@@ -183,7 +184,7 @@ def finish(self:Run,
 ) -> dict: # the record
     "Save the model and the predictions, score them, and write the record."
     from affect_nb.models.mae import save_model
-    log = result if self.request.kind == 'pretrain' else result.log
+    log = result if self.request.kind == 'pretrain' else result.history
     up = self.request.upstream
     origin = dict(run=self.request.name, digest=self.request.digest, upstream=up.name if up else str(self.request.encoder)[:16])
     metrics = {}

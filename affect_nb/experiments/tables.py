@@ -6,10 +6,12 @@ Docs: https://affect-nb.github.io/affect_nb/experiments/tables.html.md"""
 
 # %% auto #0
 __all__ = ['EMBEDDED', 'PAPER_FRAMES', 'PAPER_FACES', 'COLUMNS', 'describe_data', 'not_applicable', 'row_requests', 'Cell',
-           'Table', 'table_numbers', 'run_table', 'plot_paper_vs_ours', 'plot_sequence_length', 'command_of', 'show']
+           'as_text', 'Table', 'table_numbers', 'run_table', 'plot_paper_vs_ours', 'plot_sequence_length', 'command_of',
+           'show']
 
-# %% ../../nbs/experiments/tables.ipynb #883f886f
-from dataclasses import dataclass, field
+# %% ../../nbs/experiments/tables.ipynb #31b650c2
+import json, shlex
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -105,14 +107,18 @@ def line(self:Cell) -> str: # what a sweep prints when the row is ready
     r, m = self.row, self.metrics
     what = f"{r.id:6} {r.task:4} S={r.S:<3} W={r.W:<3} {r.metric:8}"
     if not m: return f"{what} {self.status}"
-    o, h = m['ours'], m['held_out']
     paper = f"{r.paper:.4f}" if r.paper is not None else f"({r.control})"
-    return (f"{what} paper {paper:9}  ours {_num(o['score'])} [{_num(o['lo'])}, {_num(o['hi'])}]  "
-            f"held out {_num(h and h['score'])}  constant {_num(m['constant'])}")
+    return f"{what} paper {paper:9}  {as_text(m)}"
 
-def _num(x): return '–' if x is None or not np.isfinite(x) else f'{x:.4f}'
+def as_text(
+    metric:dict, # of a task, from a record
+) -> str:
+    "A task's scores in one line; – where nothing could be scored."
+    number = lambda x: '–' if x is None or not np.isfinite(x) else f'{x:.4f}'
+    o, h = metric['ours'], metric['held_out'] or {}
+    return f"ours {number(o['score'])} [{number(o['lo'])}, {number(o['hi'])}]  held out {number(h.get('score'))}  constant {number(metric['constant'])}"
 
-# %% ../../nbs/experiments/tables.ipynb #46ce0632
+# %% ../../nbs/experiments/tables.ipynb #9e049282
 COLUMNS = ('row', 'task', 'metric', 'fuse', 'joint', 'S', 'W', 'stage_epochs', 'compound_share', 'mixup', 'cutmix', 'paper', 'ours', 'lo', 'hi',
            'held_out', 'seeds', 'scored', 'data', 'runs')
 
@@ -135,7 +141,7 @@ class Table:
                         data='; '.join(filter(None, [c.status, self.data])), runs=c.request.name if c.record else '')
         return pd.DataFrame([one(c) for c in self.cells.values()], columns=COLUMNS)
 
-# %% ../../nbs/experiments/tables.ipynb #5ce26372
+# %% ../../nbs/experiments/tables.ipynb #91a2767b
 @patch
 def differences(self:Table) -> pd.DataFrame: # one row per cell that has a baseline
     "Row minus baseline on the same draws, beside the paper's difference."
@@ -160,7 +166,7 @@ def write(self:Table,
         write_atomically(folder/name, lambda f: df.to_csv(f, index=False))
     return folder/name
 
-# %% ../../nbs/experiments/tables.ipynb #e48a2692
+# %% ../../nbs/experiments/tables.ipynb #6a36314c
 def table_numbers() -> list: # of the tables that have a notebook
     "The tables that can be made."
     return sorted(int(p.stem.split('_')[1]) for p in ABLATIONS.glob('table_*.ipynb'))
@@ -196,7 +202,7 @@ def run_table(
     table.write(out)
     return table
 
-# %% ../../nbs/experiments/tables.ipynb #21cd56ac
+# %% ../../nbs/experiments/tables.ipynb #9a77ec5d
 def plot_paper_vs_ours(
     table:Table,
 ): # matplotlib figure
@@ -235,7 +241,7 @@ def plot_sequence_length(
     axes[0].set_ylabel('CCC'); axes[0].legend(fontsize=8)
     return fig
 
-# %% ../../nbs/experiments/tables.ipynb #cec0700f
+# %% ../../nbs/experiments/tables.ipynb #3fa75068
 def command_of(
     record:dict, # of a run
     out:str|Path, # output folder
@@ -246,8 +252,8 @@ def command_of(
     flags = dict(tasks='+'.join(c.get('tasks', [])), fuse='+'.join(c.get('fuse', [])), seq_len=c.get('seq_len'), hop=c.get('hop'), temporal=c.get('temporal'),
                  seed=c.get('seed'), encoder=c.get('encoder'), profile=c['profile'], data=c['data'], out=str(out))
     words += [w for k, v in flags.items() if v not in ('', None) for w in (f"--{k.replace('_', '-')}", str(v))]
-    words += [w for k, v in c.get('settings', {}).items() for w in ('--set', f'{k}={v}')]
-    return ' '.join(words + (['--shuffle'] if c.get('shuffle') else []))
+    words += [w for k, v in c.get('settings', {}).items() for w in ('--set', f'{k}={json.dumps(v)}')]
+    return shlex.join(words + (['--shuffle'] if c.get('shuffle') else []))
 
 def show(
     id:str, # '3.11'

@@ -168,10 +168,10 @@ def fit_affect(
     lr:float=1e-5, # of the heads
     layer_decay:float=1., # factor from one block to the one below it
     **kwargs, # of `train.loop.fit`: `schedule`, `warmup`, `seed`
-) -> Scores: # its `log` is the learner's; see `predictions`, `cross_fit`, `load_best`
+) -> Scores: # its `history` is the log; see `predictions`, `cross_fit`, `load_best`
     "Train, scoring the whole validation set after each epoch."
     if learn.opt is None: learn.create_opt()
     rates = [lr * k for k in lr_scales(len(learn.opt.param_lists), layer_decay)]
     scores = Scores(learn.model.tasks, df, learn.dls.valid.dataset.windows, folder)
-    scores.log = fit(learn, epochs, rates, folder, paths=learn.dls.train.dataset.paths, cbs=(scores,), **kwargs)
+    scores.history = fit(learn, epochs, rates, folder, paths=learn.dls.train.dataset.paths, cbs=(scores,), **kwargs)
     return scores

@@ -76,7 +76,7 @@ class StopOnNaN(Callback):
         if not self.training or torch.isfinite(self.loss): return
         rows = self.yb[-1].flatten().tolist()
         names = [str(self.paths[r]) for r in rows if r >= 0]
-        raise InputError(f"the loss is {float(self.loss)} in epoch {self.epoch}, batch {self.iter}: check these images and their labels, "
+        raise InputError(f"the loss is {self.loss.item()} in epoch {self.epoch}, batch {self.iter}: check these images and their labels, "
                          f"or lower lr; the batch was {', '.join(names[:8])}{f' and {len(names) - 8} more' if len(names) > 8 else ''}")
 
 # %% ../../nbs/train/loop.ipynb #86bbfc72
