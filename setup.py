@@ -2,7 +2,7 @@
 from configparser import ConfigParser
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import find_namespace_packages, setup
 
 here = Path(__file__).parent
 parser = ConfigParser(delimiters=['='])
@@ -17,7 +17,8 @@ setup(
     python_requires=f">={cfg['min_python']},<{cfg['max_python']}",
     install_requires=lines('requirements'), extras_require=dict(dev=lines('dev_requirements')),
     entry_points=dict(console_scripts=lines('console_scripts'), nbdev=['affect_nb=affect_nb._modidx:d']),
-    packages=find_packages(include=['affect_nb*']) + ['affect_nb.ablations'],
+    packages=find_namespace_packages(include=['affect_nb*'], exclude=['*__pycache__*'])
+             + [f'affect_nb.ablations{part}' for part in ('', '.runs', '.profiles')],
     package_dir={'affect_nb.ablations': 'nbs/ablations'},
-    package_data={'affect_nb': ['paper/*', 'encoder/**/*'], 'affect_nb.ablations': ['*.ipynb', 'runs/*.ipynb', 'profiles/*.yaml']},
+    package_data={'': ['*.csv', '*.ipynb', '*.json', '*.safetensors', '*.yaml']},
 )
