@@ -7,8 +7,8 @@ Docs: https://affect-nb.github.io/affect_nb/experiments/stages.html.md"""
 # %% auto #0
 __all__ = ['Run', 'open_run', 'pretrain_learner', 'Chain', 'corpus', 'affect_stage']
 
-# %% ../../nbs/experiments/stages.ipynb #3835367f
-import gc, time
+# %% ../../nbs/experiments/stages.ipynb #0aec4b3f
+import gc, shutil, time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -191,9 +191,9 @@ def finish(self:Run,
     if self.request.kind != 'pretrain': metrics = self._score(learn, result, origin)
     else: save_model(learn.model, self.folder, **origin)
     write_atomically(self.folder/'environment.txt', lambda f: f.write_text(environment()))
-    for f in (self.folder/'checkpoint.pt', *self.folder.glob('best-*.safetensors')): f.unlink(missing_ok=True)
     record = self._record(metrics, log)
     write_record(self.folder, record)
+    for f in (self.folder/'checkpoint.pt', *self.folder.glob('best-*.safetensors')): f.unlink(missing_ok=True) # needed until there is a record
     if self.batch: gc.freeze() # or the kernel spends seconds on collecting what it imported
     return record
 
@@ -208,7 +208,7 @@ def _score(self:Run, learn, scores, origin):
     for t in tasks:
         model = scores.load_best(learn.model, t)
         if held: held_pred[t] = predict(model, held[1], self.params['batch_size'] * 2, self.params['workers'])[t]
-        if len(tasks) > 1: (self.folder/f'best-{t}.safetensors').replace(self.folder/f'model-{t}.safetensors')
+        if len(tasks) > 1: shutil.copy(self.folder/f'best-{t}.safetensors', self.folder/f'model-{t}.safetensors')
     save_model(scores.load_best(learn.model, 'mean' if len(tasks) > 1 else tasks[0]), self.folder, **origin)
     parts = [predictions_table(val, 'val', {t: scores.predictions(t) for t in tasks})]
     if held: parts.append(predictions_table(held[0], 'held_out', held_pred))

@@ -7,8 +7,8 @@ Docs: https://affect-nb.github.io/affect_nb/experiments/sweep.html.md"""
 # %% auto #0
 __all__ = ['RunFailed', 'call_notebook', 'execute', 'machine', 'to_make', 'ensure']
 
-# %% ../../nbs/experiments/sweep.ipynb #1d7adda9
-import os, queue, shutil, signal, threading, time
+# %% ../../nbs/experiments/sweep.ipynb #4f7ab8f8
+import os, queue, shutil, signal, tempfile, threading, time
 from concurrent.futures import as_completed
 from pathlib import Path
 
@@ -88,9 +88,13 @@ def to_make(
     out:str|Path, # output folder
     rerun:str='never', # 'code': runs of other code are made again
 ) -> list: # of `Request`: upstream before what starts from it, none twice
-    "The runs that are missing, those upstream included."
-    chains = {r.digest: r for q in requests for r in q.chain()}
-    return [r for r in chains.values() if not finished(out, r, rerun)]
+    "The runs that are missing, and of those upstream only what they need."
+    missing = {}
+    for r in requests:
+        chain = []
+        while r and r.digest not in missing and not finished(out, r, rerun): chain, r = [r, *chain], r.upstream
+        missing |= {q.digest: q for q in chain}
+    return list(missing.values())
 
 # %% ../../nbs/experiments/sweep.ipynb #a81b483f
 def ensure(
@@ -104,11 +108,11 @@ def ensure(
     "Make whatever is missing; a run that fails takes with it only what starts from it."
     cores, gpus = machine()
     workers, missing = workers or len(gpus) or cores, to_make(requests, out, rerun)
-    wanted = {r.digest for r in requests}
-    for r in requests:
-        if done and r.digest not in {m.digest for m in missing}: done(r)
+    wanted, absent = {r.digest: r for r in requests}, {r.digest for r in missing}
+    for digest, r in wanted.items():
+        if done and digest not in absent: done(r)
     if not missing: return {}
-    say(f"{len(missing)} runs to make, {len({r.digest for q in requests for r in q.chain()}) - len(missing)} already made; {workers} at a time")
+    say(f"{len(missing)} runs to make, {len(wanted.keys() - absent)} already made; {workers} at a time")
     failed, started = {}, time.time()
     for k, (r, error) in enumerate(_run_all(missing, out, rerun, workers, gpus, cores), 1):
         if error: failed[r.digest] = str(error)
@@ -129,8 +133,8 @@ def _run_all(requests, out, rerun, workers, gpus, cores):
         try: return execute(r, out, rerun, share, gpu)
         finally: free.put(gpu)
     _STOP.clear()
-    run_dir = Path(out)/'.parsl'
-    config = Config(executors=[ThreadPoolExecutor(label='local', max_threads=workers)], run_dir=str(run_dir), usage_tracking=0, initialize_logging=False)
+    run_dir = tempfile.mkdtemp()
+    config = Config(executors=[ThreadPoolExecutor(label='local', max_threads=workers)], run_dir=run_dir, usage_tracking=0, initialize_logging=False)
     with DataFlowKernel(config) as kernel:
         app, futures = python_app(one, data_flow_kernel=kernel), {}
         for r in requests:
