@@ -137,7 +137,10 @@ def _features(run):
     backbone = create_encoder(run.encoder)
     pre = AffectModel(backbone, ['V']).preprocessing
     if torch.cuda.is_available(): backbone.cuda()
-    return extract_features(backbone, run.project.frames, store, workers=run.params['workers'], **pre), pre
+    threads = torch.get_num_threads()
+    torch.set_num_threads(machine()[0]) # other runs wait for these features
+    try: return extract_features(backbone, run.project.frames, store, workers=run.params['workers'], **pre), pre
+    finally: torch.set_num_threads(threads)
 
 # %% ../../nbs/experiments/stages.ipynb #744d0230
 def affect_stage(
@@ -204,10 +207,12 @@ def _score(self:Run, learn, scores, origin):
     from affect_nb.models.mae import save_model
     from affect_nb.train.learner import predict
     tasks, (val, _), held = learn.model.tasks, self.data['val'], self.data['held_out']
-    held_pred = {}
+    held_pred, by_epoch = {}, {}
     for t in tasks:
-        model = scores.load_best(learn.model, t)
-        if held: held_pred[t] = predict(model, held[1], self.params['batch_size'] * 2, self.params['workers'])[t]
+        model, epoch = scores.load_best(learn.model, t), scores.best[t]['epoch']
+        if held and epoch not in by_epoch:
+            by_epoch[epoch] = self.timed('scoring', predict, model, held[1], self.params['batch_size'] * 2, self.params['workers'])
+        if held: held_pred[t] = by_epoch[epoch][t]
         if len(tasks) > 1: shutil.copy(self.folder/f'best-{t}.safetensors', self.folder/f'model-{t}.safetensors')
     save_model(scores.load_best(learn.model, 'mean' if len(tasks) > 1 else tasks[0]), self.folder, **origin)
     parts = [predictions_table(val, 'val', {t: scores.predictions(t) for t in tasks})]
@@ -225,8 +230,8 @@ def _record(self:Run, metrics, log):
     "The record: what the run was, what came out, and where it came from."
     r, up, f = self.request, self.request.upstream, self.project.frames
     total = time.time() - self.started
-    features = self.seconds.get('features', 0)
-    seconds = dict(training=log.seconds, features=features, beyond=total - log.seconds_now - features, total=total)
+    seconds = dict(training=log.seconds, features=self.seconds.get('features', 0), scoring=self.seconds.get('scoring', 0))
+    seconds |= dict(beyond=total - log.seconds_now - seconds['features'] - seconds['scoring'], total=total)
     gpu = torch.cuda.is_available()
     return dict(
         digest=r.digest, kind=r.kind, name=r.name, params=r.params, seed=r.seed, call=r.call,
