@@ -20,7 +20,7 @@ from ..data.loaders import Augment, WindowDataset, Windows, make_loader
 from ..frames import InputError, targets, write_atomically
 from ..labels import Y, parse_tasks
 from ..models.affect import AffectModel, affect_splitter, lr_scales
-from .loop import Log, fit, make_learner
+from .loop import History, fit, make_learner
 from .losses import JointLoss, class_weights
 from .metrics import METRICS
 
@@ -86,7 +86,7 @@ class Scores(Callback):
     def after_validate(self):
         pred = per_frame(self.batches, self.windows)
         found = {t: METRICS[t](pred[t], self.y) for t in self.tasks}
-        self.learn.log.row.update({METRICS[t].name: s for t, s in found.items()})
+        self.learn.history.row.update({METRICS[t].name: s for t, s in found.items()})
         for t in self.tasks:
             self.keep(t, found[t], {t: pred[t]})
             for h in (0, 1):

@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 from ..data.loaders import Augment, load_images, make_loader
 from ..frames import InputError
 from ..models.mae import MAE
-from .loop import Log, fit, make_learner
+from .loop import History, fit, make_learner
 
 # %% ../../nbs/train/pretrain.ipynb #d8d91014
 MAE_AUGMENT = Augment(flip=.5, crop=.2, ratio=4/3, rotation=0, shift=0, scale=0, brightness=0, contrast=0, saturation=0, hue=0)
