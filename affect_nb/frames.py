@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np, pandas as pd
 
-from .labels import AUS, BASIC, CLASSES, COLUMNS, EXPRS, Y
+from .labels import AUS, BASIC, COLUMNS, EXPRS, Y
 
 # %% ../nbs/frames.ipynb #6494187c
 class InputError(ValueError):

@@ -16,7 +16,7 @@ import cv2, numpy as np, pandas as pd, torch
 from torch.utils.data import DataLoader, Dataset
 
 from .images import read_image
-from ..frames import InputError, annotated, make_frames, targets
+from ..frames import InputError, annotated, targets
 
 # %% ../../nbs/data/loaders.ipynb #41de7656
 class Windows:

@@ -8,8 +8,8 @@ Docs: https://affect-nb.github.io/affect_nb/experiments/records.html.md"""
 __all__ = ['FORMAT', 'code_digest', 'git_commit', 'environment', 'versions', 'peak_memory', 'run_folder', 'read_record',
            'finished', 'write_record', 'predictions_table', 'read_predictions', 'score', 'score_run']
 
-# %% ../../nbs/experiments/records.ipynb #9a153140
-import hashlib, json, os, platform, subprocess, sys
+# %% ../../nbs/experiments/records.ipynb #536d0b42
+import hashlib, json, platform, subprocess, sys
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np, pandas as pd
 
 from .runs import PACKAGE, Request, notebook
-from ..frames import InputError, make_frames, targets, write_atomically
-from ..labels import CLASSES, COLUMNS, TASKS, Y
+from ..frames import InputError, targets, write_atomically
+from ..labels import CLASSES, COLUMNS, Y
 from ..train.metrics import METRICS, bootstrap, constant_score
 
 # %% ../../nbs/experiments/records.ipynb #8ad55373

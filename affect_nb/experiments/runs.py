@@ -17,7 +17,7 @@ from pathlib import Path
 
 import yaml
 
-from ..data.project import Project, open_project
+from ..data.project import Project
 from ..frames import InputError
 from ..labels import TASKS, parse_tasks
 

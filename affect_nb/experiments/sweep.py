@@ -15,7 +15,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from .records import code_digest, finished, read_record, run_folder
-from .runs import ABLATIONS, Request, notebook
+from .runs import Request, notebook
 from ..frames import InputError
 
 # %% ../../nbs/experiments/sweep.ipynb #3703e628

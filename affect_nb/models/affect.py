@@ -16,8 +16,7 @@ from torch import nn
 
 from ..frames import InputError
 from ..labels import CLASSES, OUTPUTS, TASKS, parse_tasks
-from .mae import (FACE_MEAN, FACE_STD, create_encoder, is_path, load_strict, read_checkpoint, read_config,
-                                  save_model)
+from .mae import (FACE_MEAN, FACE_STD, create_encoder, is_path, load_strict, read_checkpoint, read_config)
 from .temporal import create_temporal, import_module_class, is_import_name
 
 # %% ../../nbs/models/affect.ipynb #b00df59e

@@ -9,8 +9,8 @@ __all__ = ['SMALL', 'MAX_PARAMETERS', 'MAX_BYTES', 'FACE_MEAN', 'FACE_STD', 'cre
            'save_model', 'read_config', 'LoadReport', 'load_encoder', 'MAE', 'sincos', 'load_mae', 'load_strict',
            'denormalise', 'show_reconstruction']
 
-# %% ../../nbs/models/mae.ipynb #96be4dee
-import argparse, json, math, os, re
+# %% ../../nbs/models/mae.ipynb #762dc3d1
+import argparse, json, math, re
 from dataclasses import dataclass
 from pathlib import Path
 

@@ -14,13 +14,12 @@ import numpy as np, pandas as pd, torch
 from fastai.callback.core import Callback
 from fastai.learner import Learner
 from safetensors.torch import load_file, save_file
-from torch.utils.data import DataLoader
 
-from ..data.loaders import Augment, WindowDataset, Windows, make_loader
+from ..data.loaders import WindowDataset, Windows, make_loader
 from ..frames import InputError, targets, write_atomically
-from ..labels import Y, parse_tasks
+from ..labels import Y
 from ..models.affect import AffectModel, affect_splitter, lr_scales
-from .loop import History, fit, make_learner
+from .loop import fit, make_learner
 from .losses import JointLoss, class_weights
 from .metrics import METRICS
 

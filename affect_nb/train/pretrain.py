@@ -7,9 +7,7 @@ Docs: https://affect-nb.github.io/affect_nb/train/pretrain.html.md"""
 # %% auto #0
 __all__ = ['MAE_AUGMENT', 'FaceDataset', 'split_faces', 'mae_learner']
 
-# %% ../../nbs/train/pretrain.ipynb #4049b38d
-from pathlib import Path
-
+# %% ../../nbs/train/pretrain.ipynb #07c8b4f4
 import numpy as np, torch
 from fastai.learner import Learner
 from torch.utils.data import Dataset
@@ -17,7 +15,7 @@ from torch.utils.data import Dataset
 from ..data.loaders import Augment, load_images, make_loader
 from ..frames import InputError
 from ..models.mae import MAE
-from .loop import History, fit, make_learner
+from .loop import make_learner
 
 # %% ../../nbs/train/pretrain.ipynb #d8d91014
 MAE_AUGMENT = Augment(flip=.5, crop=.2, ratio=4/3, rotation=0, shift=0, scale=0, brightness=0, contrast=0, saturation=0, hue=0)
