@@ -8,8 +8,8 @@ Docs: https://affect-nb.github.io/affect_nb/cli.html.md"""
 __all__ = ['app', 'Profile', 'Data', 'Out', 'Encoder', 'Seed', 'Set', 'Rerun', 'Workers', 'tables', 'show', 'pretrain',
            'finetune', 'train', 'check', 'synth']
 
-# %% ../nbs/cli.ipynb #c9708d21
-import signal, sys, threading
+# %% ../nbs/cli.ipynb #bc04c8d7
+import io, signal, sys, threading
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +23,7 @@ class _Commands(typer.core.TyperGroup):
     "Errors of the user's are one sentence; warnings are plain lines."
     def invoke(self, ctx):
         plain_warnings()
+        if isinstance(sys.stdout, io.TextIOWrapper): sys.stdout.reconfigure(line_buffering=True) # progress, also into a file
         if threading.current_thread() is threading.main_thread(): signal.signal(signal.SIGTERM, signal.default_int_handler)
         try: return super().invoke(ctx)
         except InputError as e:

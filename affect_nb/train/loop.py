@@ -91,7 +91,7 @@ class Resume(Callback):
         file:str|Path, # the checkpoint
         seed:int=0, # of dropout and masks
         parts:tuple=(), # other callbacks whose `state_dict` is kept
-    ): self.file, self.seed, self.parts, self.stop = Path(file), seed, parts, False
+    ): self.file, self.seed, self.parts, self.halt = Path(file), seed, parts, False
 
     def before_fit(self):
         self.start, self.batch, self.rng = 0, 0, None
@@ -103,7 +103,7 @@ class Resume(Callback):
             for part, state in zip(self.parts, s['parts']): part.load_state_dict(state)
             self.start, self.batch, self.rng = s['epoch'], s['batch'], s['rng']
         if threading.current_thread() is threading.main_thread():
-            self.before = signal.signal(signal.SIGTERM, lambda *_: setattr(self, 'stop', True))
+            self.before = signal.signal(signal.SIGTERM, lambda *_: setattr(self, 'halt', True))
 
     def before_epoch(self):
         if self.epoch < self.start: raise CancelEpochException
@@ -119,7 +119,7 @@ class Resume(Callback):
     def after_batch(self):
         if not self.training: return
         self.done += 1
-        if self.stop and self.done < len(self.dls.train): self.save(self.epoch, self.done)
+        if self.halt and self.done < len(self.dls.train): self.save(self.epoch, self.done)
 
     def after_epoch(self):
         if self.epoch >= self.start: self.save(self.epoch + 1, 0)
@@ -145,7 +145,7 @@ def save(self:Resume, epoch, batch):
     state = dict(model=self.learn.model.state_dict(), opt=self.opt.state_dict(), parts=[p.state_dict() for p in self.parts],
                  epoch=epoch, batch=batch, rng=torch.get_rng_state())
     write_atomically(self.file, lambda f: torch.save(_plain(state), f))
-    if self.stop and epoch < self.n_epoch:
+    if self.halt and epoch < self.n_epoch:
         self.restore()
         raise Interrupted(f"stopped in epoch {epoch} of {self.n_epoch}: the same command continues from {self.file}")
 
