@@ -180,6 +180,7 @@ def fit(self:Run,
         return loop.fit(learn, p['epochs'], p['lr'], self.folder, paths=learn.dls.train.dataset.paths, **how)
     return learner.fit_affect(learn, self.data['val'][0], self.folder, p['epochs'], p['lr'], p['layer_decay'], **how)
 
+# %% ../../nbs/experiments/stages.ipynb #6679d5cf
 @patch
 def finish(self:Run,
     learn, # the learner
@@ -200,7 +201,7 @@ def finish(self:Run,
     if self.batch: gc.freeze() # or the kernel spends seconds on collecting what it imported
     return record
 
-# %% ../../nbs/experiments/stages.ipynb #e24f92a1
+# %% ../../nbs/experiments/stages.ipynb #1efc8891
 @patch
 def _score(self:Run, learn, scores, origin):
     "Models, predictions and metrics of a finished training."

@@ -124,12 +124,6 @@ class Resume(Callback):
     def after_epoch(self):
         if self.epoch >= self.start: self.save(self.epoch + 1, 0)
 
-    def after_fit(self): self.restore()
-
-    def restore(self):
-        if before := getattr(self, 'before', None): signal.signal(signal.SIGTERM, before)
-        self.before = None
-
 # %% ../../nbs/train/loop.ipynb #a5f27c53
 from fastcore.basics import patch
 
@@ -138,6 +132,15 @@ def _plain(x):
     if isinstance(x, dict): return {k: _plain(v) for k, v in x.items()}
     if isinstance(x, (list, tuple, L)): return [_plain(v) for v in x]
     return x.item() if isinstance(x, np.generic) else x
+
+@patch
+def after_fit(self:Resume): self.restore()
+
+@patch
+def restore(self:Resume):
+    "Give SIGTERM back to whoever had it."
+    if before := getattr(self, 'before', None): signal.signal(signal.SIGTERM, before)
+    self.before = None
 
 @patch
 def save(self:Resume, epoch, batch):
