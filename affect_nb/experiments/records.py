@@ -145,8 +145,8 @@ def score_run(
     "The metrics of a record."
     out = {}
     for t in tasks:
-        val = read_predictions(folder, 'val', t)
-        by = next((s for s in ('held_out', 'cross_fit') if read_predictions(folder, s, t) is not None), None)
-        out[t] = dict(metric=METRICS[t].name, ours=score(t, *val), held_out=by and score(t, *read_predictions(folder, by, t)),
-                      held_out_by=by, constant=round(float(constant_score(t, train_targets, val[1])), 6), epoch=epochs[t])
+        val, *held = (read_predictions(folder, s, t) for s in ('val', 'held_out', 'cross_fit'))
+        by, found = next(((s, p) for s, p in zip(('held_out', 'cross_fit'), held) if p is not None), (None, None))
+        out[t] = dict(metric=METRICS[t].name, ours=score(t, *val), held_out=found and score(t, *found), held_out_by=by,
+                      constant=round(float(constant_score(t, train_targets, val[1])), 6), epoch=epochs[t])
     return out

@@ -226,6 +226,7 @@ def _score(self:Run, learn, scores, origin):
     epochs = {t: int(scores.best[t]['epoch']) for t in tasks}
     return score_run(self.folder, tasks, targets(self.data['train'][0]), epochs)
 
+# %% ../../nbs/experiments/stages.ipynb #709f3234
 @patch
 def _record(self:Run, metrics, log):
     "The record: what the run was, what came out, and where it came from."
