@@ -6,7 +6,7 @@ Docs: https://affect-nb.github.io/affect_nb/frames.html.md"""
 
 # %% auto #0
 __all__ = ['SPLITS', 'KEYS', 'InputError', 'plain_warnings', 'write_atomically', 'make_frames', 'check_ranges', 'targets',
-           'annotated', 'counts', 'leaks', 'data_digest', 'file_size']
+           'annotated', 'counts', 'leaks', 'split_rows', 'data_digest', 'file_size']
 
 # %% ../nbs/frames.ipynb #211c70ec
 import hashlib, json, os, sys, threading, warnings
@@ -120,6 +120,24 @@ def leaks(
     "Groups (persons, clips) that are in more than one split of the same source."
     splits = df.groupby(['source', 'group'], observed=True)['split'].unique()
     return {g: sorted(s) for (_, g), s in splits.items() if len(s) > 1}
+
+# %% ../nbs/frames.ipynb #2a3ca24d
+def split_rows(
+    df:pd.DataFrame, # frames table, n rows
+    folds:int=0, # K; 0: the splits as they are; 1: everything but `held_out` and `test` is training
+    fold:int=0, # which fold validates, 0…K-1
+    seed:int=42, # of the folds (the released code's)
+) -> dict: # split → row numbers, in order
+    "The rows of training, validation and held-out part; too few groups raise `InputError`."
+    split = df['split'].to_numpy(object)
+    rows = {s: np.flatnonzero(split == s) for s in ('train', 'val', 'held_out')}
+    if not folds: return rows
+    both = np.sort(np.concatenate([rows['train'], rows['val']]))
+    if folds == 1: return rows | dict(train=both)
+    names, code = np.unique(df['group'].to_numpy(str)[both], return_inverse=True)
+    if folds > len(names): raise InputError(f"{folds} folds of {len(names)} groups: choose fewer folds")
+    of_group = np.random.default_rng(seed).permutation(len(names)) % folds
+    return rows | dict(train=both[of_group[code] != fold], val=both[of_group[code] == fold])
 
 # %% ../nbs/frames.ipynb #742f881a
 def data_digest(

@@ -53,7 +53,7 @@ def refused(*args, says, status=2, by=affect):
 def test_help_lists_the_commands():
     done = affect('--help')
     assert done.returncode == 0
-    for name in ('tables', 'show', 'pretrain', 'finetune', 'train', 'check', 'synth'): assert f' {name} ' in done.stdout
+    for name in ('tables', 'show', 'pretrain', 'finetune', 'train', 'submit', 'check', 'synth'): assert f' {name} ' in done.stdout
 
 
 def test_synth_then_check(faces):
@@ -93,6 +93,15 @@ ARGUMENTS = {
     'form of a setting': (['train', '--set', 'epochs', '--data', '{faces}'], ['--set epochs', 'name=value']),
     'hop': (['train', '--seq-len', '5', '--hop', '6', '--data', '{faces}'], ['hop (W) is 6', '5']),
     'table': (['tables', '--tables', 'three', '--data', '{faces}'], ["'three'"]),
+    'what is fused': (['train', '--fuse', 'V+Smile', '--data', '{faces}'], ["'SMILE'"]),
+    'fold': (['train', '--folds', '3', '--fold', '3', '--data', '{faces}'], ['fold is 3 of 3']),
+    'seeds': (['tables', '--tables', '3', '--seeds', '0', '--data', '{faces}'], ['seeds is 0']),
+    'refit of a table': (['tables', '--tables', '3', '--folds', '1', '--data', '{faces}'], ['folds is 1', '--folds 1']),
+    'no file of rows': (['tables', '--rows', 'mine.csv', '--data', '{faces}'], ["'mine.csv'", 'row and task']),
+    'a module that is not there': (['train', '--temporal', 'no_such_module:Net', '--data', '{faces}'], ["'no_such_module:Net'", 'PYTHONPATH']),
+    'stages': (['train', '--tasks', 'CE', '--stage-epochs', 'five', '--data', '{faces}'], ["--stage-epochs is 'five'"]),
+    'stages without CE': (['train', '--tasks', 'V', '--mixup', '--data', '{faces}'], ['--tasks CE']),
+    'no run to submit': (['submit', 'no_run', 'no_frames', '--list', 'no_list.txt'], ['no_run']),
     'cell': (['show', '3.99'], ["'3.99'"]),
 }
 
@@ -102,7 +111,7 @@ def test_wrong_arguments(name, faces, tmp_path, monkeypatch, here):
     monkeypatch.chdir(tmp_path)
     args, says = ARGUMENTS[name]
     args = [a.replace('{faces}', str(faces)) for a in args]
-    refused(*args, *([] if args[0] == 'check' else ['--out', tmp_path/'out']), says=says, by=here)
+    refused(*args, *([] if args[0] in ('check', 'submit') else ['--out', tmp_path/'out']), says=says, by=here)
     assert not list(tmp_path.iterdir())
 
 
@@ -128,6 +137,23 @@ def test_wrong_annotations(name, faces, tmp_path, here):
     refused('pretrain', '--profile', 'smoke', '--data', root, '--out', tmp_path/'out', says=says, by=here)
     done = here('check', root)
     assert done.returncode == 1 and all(s in done.stdout for s in says) and not (tmp_path/'out').exists()
+
+
+ROWS = {
+    'column': ('row,task,colour\nmine,V,red\n', ["unknown column 'colour'", 'baseline']),
+    'baseline': ('row,task,baseline\nmine,V,3.99\n', ['mine.csv, line 2', "there is no baseline '3.99'"]),
+    'another metric': ('row,task,baseline\nmine,V,3.1\n', ['mine.csv, line 2', 'f1_au', 'ccc_v']),
+    'share': ('row,task,stage_epochs,compound_share\nmine,CE,5 5,0 1.5\n', ['mine.csv, line 2', 'compound_share', 'between 0 and 1']),
+    'settings': ('row,task,settings\nmine,V,epoch: 3\n', ["unknown setting 'epoch'", 'epochs']),
+}
+
+
+@pytest.mark.parametrize('name', ROWS)
+def test_wrong_rows(name, faces, tmp_path, here):
+    text, says = ROWS[name]
+    (tmp_path/'mine.csv').write_text(text)
+    refused('tables', '--rows', tmp_path/'mine.csv', '--profile', 'smoke', '--data', faces, '--out', tmp_path/'out', says=says, by=here)
+    assert not list(tmp_path.glob('out/runs/*'))
 
 
 def test_wrong_project_file(faces, tmp_path, here):

@@ -6,18 +6,21 @@ import pandas as pd, psutil, pytest
 from affect_nb.experiments.records import read_record
 from affect_nb.experiments.runs import ABLATIONS, read_profile
 from affect_nb.experiments.sweep import call_notebook
-from affect_nb.experiments.tables import run_table
+from affect_nb.experiments.tables import run_tables
 from affect_nb.frames import InputError
-from common import AFFECT, ENV, affect
+from common import AFFECT, ENV, ROOT, affect
 
 COLUMNS = 'row, task, metric, fuse, joint, S, W, stage_epochs, compound_share, mixup, cutmix, paper, ours, lo, hi, held_out, seeds, scored, data, runs'.split(', ')
-TABLES = ('tables', '--profile', 'smoke', '--tables', '3', '--out')
+TABLES = ('tables', '--profile', 'smoke', '--tables', '1,2,3,5', '--out')
 
 
 def runs(out): return {f.parent.name: f.stat().st_mtime_ns for f in out.glob('runs/*/record.json')}
 
 
-def table(out): return (out/'tables'/'table_3.csv').read_text(encoding='utf-8')
+def table(out): return {f.name: f.read_text(encoding='utf-8') for f in (out/'tables').glob('*.csv')}
+
+
+def frame(out, number): return pd.read_csv(out/'tables'/f'table_{number}.csv', dtype=dict(row=str))
 
 
 @pytest.fixture(scope='module')
@@ -33,9 +36,9 @@ def out(swept): return swept[0]
 
 
 def quietly(out):
-    "The table by a call in this process, and what it said."
+    "The tables by a call in this process, and what it said."
     said = []
-    run_table(3, 'smoke', out=out, say=said.append)
+    run_tables([1, 2, 3, 5], 'smoke', out=out, say=said.append)
     return '\n'.join(said)
 
 
@@ -44,17 +47,42 @@ def test_rows_and_files(swept):
     asked = read_profile('smoke')['rows']
     for i in asked: assert re.search(rf'^  {re.escape(i)} .* ours -?\d', said, re.M), said
     assert 'embedded faces' in said and (out/'report.html').stat().st_size > 10_000
-    kinds = [read_record(out/'runs'/n)['kind'] for n in runs(out)]
-    assert kinds.count('mtl') == len(asked) and set(kinds) == {'pretrain', 'finetune', 'mtl'}
-    assert {read_record(out/'runs'/n)['params'].get('tune') for n in runs(out)} >= {'head', 'last', 'all'}
+    records = [read_record(out/'runs'/n) for n in runs(out)]
+    singles = {o['digest'] for r in records for o in r.get('others', [])}
+    rows = [r for r in records if r['kind'] == 'mtl' and r['digest'] not in singles]
+    assert len(rows) == len(asked) - 1 and len(singles) == 2 and {r['kind'] for r in records} == {'pretrain', 'finetune', 'mtl'}
+    assert {r['params'].get('tune') for r in records} >= {'head', 'last', 'all'}
 
 
-def test_table_file(out):
-    df = pd.read_csv(out/'tables'/'table_3.csv', dtype=dict(row=str))
-    assert list(df) == COLUMNS and [f'3.{r}' for r in df['row']] == read_profile('smoke')['rows']
-    assert (df['scored'] > 0).all() and (df['lo'] <= df['ours']).all() and (df['ours'] <= df['hi']).all()
-    assert df['data'].str.contains('they test the software, not the paper').all() and df['paper'].isna().sum() == df['row'].str.endswith('s').sum()
-    for names in df['runs']: assert all((out/'runs'/n).is_dir() for n in names.split())
+def test_rows_share_runs_and_features(swept):
+    out, said = swept
+    t = frame(out, 5).set_index('row')
+    assert t.runs['6'] == t.runs['12'] and t.task.tolist() == ['V', 'A']
+    stores = list((out/'features').iterdir())
+    assert len(stores) >= 4 and {(s/'extractions.txt').read_text().count('\n') for s in stores} == {1}
+    assert re.search(r'8 rows were filled by 7 runs: 1 saved by sharing', said), said
+
+
+def test_table_files(out):
+    asked = [f"{n}.{r}" for n in (2, 3, 5) for r in frame(out, n)['row']]
+    assert asked == read_profile('smoke')['rows']
+    for n in (1, 2, 3, 5):
+        df = frame(out, n)
+        assert list(df) == COLUMNS and df['data'].str.contains('they test the software, not the paper').all()
+        full = df[df.ours.notna()]
+        assert (full['scored'] > 0).all() and (full['lo'] <= full['ours']).all() and (full['ours'] <= full['hi']).all() and (full['seeds'] == 1).all()
+        for names in full['runs']: assert names and all((out/'runs'/n).is_dir() for n in names.split())
+        for end in ('differences', 'postprocessing', 'claims'): assert (out/'tables'/f'table_{n}_{end}.csv').exists()
+
+
+def test_table_1_is_made_of_the_best_rows(out):
+    t = frame(out, 1).set_index('metric')
+    best = {m: max((r.ours, r.runs) for n in (2, 3, 5) for r in frame(out, n).itertuples() if r.metric == m and r.row.isdigit())
+            for m in ('ccc_v', 'ccc_a', 'f1_expr', 'f1_au')}
+    for m, (ours, run) in best.items(): assert t.ours[m] == pytest.approx(ours, abs=1e-5) and t.runs[m] == run
+    v, a, e, u = (best[m][0] for m in ('ccc_v', 'ccc_a', 'f1_expr', 'f1_au'))
+    p = t[t.task == 'MTL'].loc['P']
+    assert p.ours == pytest.approx((v + a) / 2 + e + u, abs=1e-4) and p.lo < p.ours < p.hi and 'quoted, not re-run' in t[t.task == 'MTL-baseline'].data.iloc[0]
 
 
 def test_run_folders_and_records(out):
@@ -99,9 +127,10 @@ def test_moved_and_copied_folders(out, tmp_path):
     out.rename(tmp_path/'moved')
     try: assert 'runs to make' not in quietly(tmp_path/'moved') and runs(tmp_path/'moved') == before
     finally: (tmp_path/'moved').rename(out)
-    shutil.copytree(out/'runs', tmp_path/'copy'/'runs')
-    names = set(runs(tmp_path/'copy'))
-    assert 'runs to make' not in quietly(tmp_path/'copy') and set(runs(tmp_path/'copy')) == names and table(tmp_path/'copy') == text
+    one, two = tmp_path/'one', tmp_path/'two' # two machines made half of the runs each
+    for k, n in enumerate(sorted(runs(out))): shutil.copytree(out/'runs'/n, (one, two)[k % 2]/'runs'/n)
+    shutil.copytree(two/'runs', one/'runs', dirs_exist_ok=True)
+    assert 'runs to make' not in quietly(one) and set(runs(one)) == set(before) and table(one) == text
 
 
 def test_a_wrong_parameter_is_refused(tmp_path):
@@ -140,14 +169,14 @@ def kill(process):
     return process.communicate(timeout=30)
 
 
-def epochs_done(folder):
-    log = next(folder.glob('runs/V-*/log.csv'), None)
+def epochs_done(folder, what='V'):
+    log = next(folder.glob(f'runs/{what}-*/log.csv'), None)
     return len(pd.read_csv(log)) if log else 0
 
 
-def wait_for(out, epochs, process):
+def wait_for(out, epochs, process, what='V'):
     until = time.time() + 300
-    while epochs_done(out) < epochs:
+    while epochs_done(out, what) < epochs:
         assert process.poll() is None and time.time() < until, process.communicate()
         time.sleep(.02)
 
@@ -161,8 +190,8 @@ def beside(out, folder):
     return folder
 
 
-def result(out):
-    folder = next(out.glob('runs/V-*'))
+def result(out, what='V'):
+    folder = next(out.glob(f'runs/{what}-*'))
     log = pd.read_csv(folder/'log.csv').drop(columns='seconds')
     return read_record(folder)['metrics'], pd.read_parquet(folder/'predictions.parquet'), log
 
@@ -195,6 +224,25 @@ def test_a_run_goes_on_after_kills(out, tmp_path):
     pd.testing.assert_frame_equal(log, log2, check_exact=True)
 
 
+def test_the_curriculum_goes_on_in_its_third_stage(out, tmp_path):
+    "Killed in stage 3 of 4: the same order of images, the same numbers."
+    stages = ('train', '--tasks', 'CE', '--stage-epochs', '3 3 6 3', '--compound-share', '0 .2 .4 1', '--mixup', '--cutmix', '--profile', 'smoke', '--out')
+    whole, killed = beside(out, tmp_path/'whole'), beside(out, tmp_path/'killed')
+    done = affect(*stages, whole)
+    assert done.returncode == 0, done.stderr
+    process = start(*stages, killed)
+    wait_for(killed, 8, process, 'CE')
+    kill(process)
+    assert 8 <= epochs_done(killed, 'CE') < 12
+    done = affect(*stages, killed)
+    assert done.returncode == 0, done.stderr
+    (m, p, log), (m2, p2, log2) = result(whole, 'CE'), result(killed, 'CE')
+    assert log['stage'].tolist() == [1] * 3 + [2] * 3 + [3] * 6 + [4] * 3 and log['generated'].iloc[-1] > 0 and {'CE', 'CE7'} == set(m)
+    assert m == m2
+    pd.testing.assert_frame_equal(p, p2, check_exact=True)
+    pd.testing.assert_frame_equal(log, log2, check_exact=True)
+
+
 @pytest.mark.slow
 def test_a_sweep_goes_on_after_many_kills(out, tmp_path):
     "Ten kills at random moments: finished runs stay as they are, nothing half is taken for whole, and the table is the same."
@@ -211,3 +259,22 @@ def test_a_sweep_goes_on_after_many_kills(out, tmp_path):
     done = affect(*TABLES, new)
     assert done.returncode == 0, done.stderr
     assert kept.items() <= runs(new).items() and set(runs(new)) == set(runs(out)) and table(new) == table(out)
+
+
+def test_rows_of_ones_own(out, tmp_path):
+    "The tutorial's file of ideas and two of its rows, by the command; another's idea changes nothing."
+    cells = [''.join(c['source']) for c in json.loads((ROOT/'nbs'/'explore'/'own_rows.ipynb').read_text(encoding='utf-8'))['cells']]
+    ideas = next(c for c in cells if c.startswith("Path('ideas.py')")).split("'''")[1]
+    (tmp_path/'ideas.py').write_text(ideas)
+    (tmp_path/'mine.csv').write_text('row,task,baseline,S,temporal,loss\ngru,V,3.8,5,ideas:Gru,\nsquared,V,gru,5,ideas:Gru,ideas:Squared\n')
+    before, command = runs(out), ('tables', '--rows', 'mine.csv', '--profile', 'smoke', '--out', out)
+    done = affect(*command, cwd=tmp_path)
+    assert done.returncode == 0 and re.search(r'^  squared .* ours', done.stdout, re.M), done.stdout + done.stderr
+    assert len(runs(out)) == len(before) + 2 and before.items() <= runs(out).items()
+    df = pd.read_csv(out/'tables'/'mine_differences.csv')
+    assert df['row'].tolist() == ['gru', 'squared'] and df['baseline'].astype(str).tolist() == ['3.8', 'gru'] and df['lo'].notna().all()
+    assert 'gru' in affect('show', 'mine:gru', '--out', out, cwd=tmp_path).stdout
+    again = affect(*command, cwd=tmp_path)
+    assert again.returncode == 0 and 'runs to make' not in again.stdout
+    (tmp_path/'ideas.py').write_text(ideas + '\n')
+    assert '2 runs to make' in affect(*command, '--dry-run', cwd=tmp_path).stdout

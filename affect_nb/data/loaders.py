@@ -230,7 +230,7 @@ def __getitems__(self:WindowDataset,
     y = torch.from_numpy(self.targets[rows])
     return x, lookup(self.others), torch.from_numpy(rows >= 0), y, torch.from_numpy(rows)
 
-# %% ../../nbs/data/loaders.ipynb #58aab7f8
+# %% ../../nbs/data/loaders.ipynb #66087c02
 class Batches:
     "Batch sampler: numbers of windows, in an order that is a function of (`seed`, `epoch`)."
     def __init__(self,
@@ -249,7 +249,7 @@ class Batches:
         for i in range(self.first, len(self)): yield self.epoch, order[i * self.size:(i + 1) * self.size]
 
 def make_loader(
-    ds:Dataset, # with `__getitems__((epoch, indices))`, `n_inp` and `seq_len`, such as `WindowDataset`
+    ds:Dataset, # with `__getitems__((epoch, indices))`, `n_inp` and `seq_len`, such as `WindowDataset`; with `batches(size, seed)` where its order is its own
     frames:int, # batch size, counted in frames (b·s), so that S does not change the batch that CCC is computed on
     shuffle:bool=False, # True for training
     seed:int=0, # of the order
@@ -257,7 +257,8 @@ def make_loader(
 ) -> DataLoader:
     "A PyTorch loader of whole batches, ready for a fastai Learner."
     size = max(1, frames // ds.seq_len)
-    dl = DataLoader(ds, batch_sampler=Batches(len(ds), size, shuffle, seed), num_workers=workers, collate_fn=_same,
+    sampler = ds.batches(size, seed) if shuffle and hasattr(ds, 'batches') else Batches(len(ds), size, shuffle, seed)
+    dl = DataLoader(ds, batch_sampler=sampler, num_workers=workers, collate_fn=_same,
                     worker_init_fn=_one_thread, pin_memory=torch.cuda.is_available(),
                     generator=torch.Generator()) # its own: iterating leaves the global random state alone, so that a resumed epoch continues exactly
     dl.n_inp = ds.n_inp

@@ -7,7 +7,7 @@ Docs: https://affect-nb.github.io/affect_nb/models/affect.html.md"""
 # %% auto #0
 __all__ = ['TUNE', 'AffectModel', 'freeze', 'affect_splitter', 'lr_scales', 'create_model', 'load_model']
 
-# %% ../../nbs/models/affect.ipynb #279df8d9
+# %% ../../nbs/models/affect.ipynb #39d0a7b9
 from pathlib import Path
 
 import torch
@@ -17,9 +17,10 @@ from torch import nn
 from ..frames import InputError
 from ..labels import CLASSES, OUTPUTS, TASKS, parse_tasks
 from .mae import (FACE_MEAN, FACE_STD, create_encoder, is_path, load_strict, read_checkpoint, read_config)
-from .temporal import create_temporal, import_module_class, is_import_name
+from .temporal import create_temporal, import_module_class
+from ..plugins import is_import_name
 
-# %% ../../nbs/models/affect.ipynb #b00df59e
+# %% ../../nbs/models/affect.ipynb #cb8175bb
 class AffectModel(nn.Module):
     "Backbone → fusion → temporal part → one linear head per task."
     def __init__(self,
@@ -55,7 +56,7 @@ class AffectModel(nn.Module):
     ) -> dict: # task → `(b, s, k)`
         "Predict every task of the model for every frame."
         x = x if x.ndim == 3 else self.features(x)
-        if self.fusion is not None: x = self.fusion(x.flatten(0, 1), other.flatten(0, 1)).unflatten(0, x.shape[:2])
+        if self.fusion is not None: x = self.fusion(x.flatten(0, 1), None if other is None else other.flatten(0, 1)).unflatten(0, x.shape[:2])
         if self.temporal is not None: x = self.temporal(x, mask)
         x = self.dropout(x)
         return {t: head(x).tanh() if t in ('V', 'A') else head(x) for t, head in self.heads.items()}

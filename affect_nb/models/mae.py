@@ -9,7 +9,7 @@ __all__ = ['SMALL', 'MAX_PARAMETERS', 'MAX_BYTES', 'FACE_MEAN', 'FACE_STD', 'cre
            'save_model', 'read_config', 'LoadReport', 'load_encoder', 'MAE', 'sincos', 'load_mae', 'load_strict',
            'denormalise', 'show_reconstruction']
 
-# %% ../../nbs/models/mae.ipynb #762dc3d1
+# %% ../../nbs/models/mae.ipynb #f4582c7d
 import argparse, json, math, re
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,8 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from ..frames import InputError, write_atomically
-from .temporal import import_module_class, is_import_name
+from .temporal import import_module_class
+from ..plugins import is_import_name
 
 # %% ../../nbs/models/mae.ipynb #a7893783
 SMALL = dict(img_size=64, patch_size=8, embed_dim=192, depth=4, num_heads=3) # the encoder of the demo

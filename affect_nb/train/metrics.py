@@ -6,7 +6,7 @@ Docs: https://affect-nb.github.io/affect_nb/train/metrics.html.md"""
 
 # %% auto #0
 __all__ = ['METRICS', 'ccc', 'f1_expr', 'f1_au', 'f1_basic6', 'compound_of', 'f1_ce7', 'Metric', 'p_of', 'p_mtl', 'scores',
-           'Bootstrap', 'bootstrap', 'Difference', 'paired', 'constant_score']
+           'Bootstrap', 'bootstrap', 'Difference', 'paired', 'constant_score', 'halves']
 
 # %% ../../nbs/train/metrics.ipynb #e6592fa8
 from collections.abc import Mapping
@@ -328,3 +328,12 @@ def constant_score(
     if task == 'AU': return m(np.repeat((targ == 1).any(0)[None], k, 0), val)
     counts, _ = m.parts(np.zeros(len(targ)), targ)
     return m(np.full(k, (counts[..., 0] + counts[..., 2]).sum(0).argmax()), val)
+
+# %% ../../nbs/train/metrics.ipynb #fe2857c8
+def halves(
+    group:np.ndarray, # `(n,)` person or clip of each frame
+) -> np.ndarray: # `(n,)` 0 or 1; all 0 when there is one group only
+    "Split the groups into two halves, at random but always the same."
+    names, code = np.unique(np.asarray(group, str), return_inverse=True)
+    order = np.random.default_rng(0).permutation(len(names))
+    return (np.argsort(order) % 2)[code]
