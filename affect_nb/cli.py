@@ -8,8 +8,8 @@ Docs: https://affect-nb.github.io/affect_nb/cli.html.md"""
 __all__ = ['app', 'Profile', 'Data', 'Out', 'Encoder', 'Seed', 'Set', 'Rerun', 'Folds', 'Fold', 'Workers', 'tables', 'show',
            'pretrain', 'finetune', 'train', 'submit', 'check', 'synth']
 
-# %% ../nbs/cli.ipynb #6d09ff41
-import io, os, signal, sys, threading
+# %% ../nbs/cli.ipynb #220c20ea
+import io, os, shlex, signal, sys, threading
 from pathlib import Path
 from typing import Annotated
 
@@ -47,7 +47,7 @@ Folds = Annotated[int, typer.Option(min=0, help='K folds over training and valid
 Fold = Annotated[int, typer.Option(min=0, help='which of the folds validates, 0…K−1')]
 Workers = Annotated[int, typer.Option(help='runs at once; 0: as many as there are GPUs or cores')]
 
-# %% ../nbs/cli.ipynb #0c029670
+# %% ../nbs/cli.ipynb #05cd87cd
 @app.command()
 def tables(
     tables:Annotated[str, typer.Option(help='numbers, such as 3 or 2,3,5; empty: all that there are')]='',
@@ -71,12 +71,14 @@ def tables(
         from affect_nb.experiments.tables import forecast_tables
         forecast_tables(numbers, **ask, workers=workers)
         return
-    from affect_nb.experiments.report import write_report
+    from affect_nb.experiments.report import execute_notebooks, write_report
     from affect_nb.experiments.sweep import WITH_FACES, plain_disk_full, sweep_lock
     if with_faces: os.environ[WITH_FACES] = '1'
     with sweep_lock(out), plain_disk_full(out):
         made = run_tables(numbers, **ask, workers=workers, config=config)
-        print(f"tables: {Path(out)/'tables'}\nreport: {write_report(made, out, with_faces)}")
+        execute_notebooks(made, Path(out), **{k: v for k, v in ask.items() if k not in ('out', 'rows')})
+        report = write_report(made, out, with_faces, data, shlex.join(['affect', *sys.argv[1:]]))
+    print(f"tables: {Path(out)/'tables'}\nreport: {report}")
     failed = [c.row.id for t in made for c in t.cells.values() if c.error]
     if failed: raise InputError(f"{len(failed)} rows failed ({', '.join(failed[:5])}{', …' if len(failed) > 5 else ''}): the tables name the error and the notebook, the same command tries them again")
 

@@ -11,7 +11,7 @@ from affect_nb.frames import InputError
 from common import AFFECT, ENV, ROOT, affect
 
 COLUMNS = 'row, task, metric, fuse, joint, S, W, stage_epochs, compound_share, mixup, cutmix, paper, ours, lo, hi, held_out, seeds, scored, data, runs'.split(', ')
-TABLES = ('tables', '--profile', 'smoke', '--tables', '1,2,3,5', '--out')
+TABLES = ('tables', '--profile', 'smoke', '--tables', '1,2,3,4,5,6', '--out')
 
 
 def runs(out): return {f.parent.name: f.stat().st_mtime_ns for f in out.glob('runs/*/record.json')}
@@ -38,7 +38,7 @@ def out(swept): return swept[0]
 def quietly(out):
     "The tables by a call in this process, and what it said."
     said = []
-    run_tables([1, 2, 3, 5], 'smoke', out=out, say=said.append)
+    run_tables([1, 2, 3, 4, 5, 6], 'smoke', out=out, say=said.append)
     return '\n'.join(said)
 
 
@@ -49,8 +49,8 @@ def test_rows_and_files(swept):
     assert 'embedded faces' in said and (out/'report.html').stat().st_size > 10_000
     records = [read_record(out/'runs'/n) for n in runs(out)]
     singles = {o['digest'] for r in records for o in r.get('others', [])}
-    rows = [r for r in records if r['kind'] == 'mtl' and r['digest'] not in singles]
-    assert len(rows) == len(asked) - 1 and len(singles) == 2 and {r['kind'] for r in records} == {'pretrain', 'finetune', 'mtl'}
+    rows = [r for r in records if r['kind'] in ('mtl', 'ce') and r['digest'] not in singles]
+    assert len(rows) == len(asked) - 2 and len(singles) == 2 and {r['kind'] for r in records} == {'pretrain', 'finetune', 'mtl', 'ce'}
     assert {r['params'].get('tune') for r in records} >= {'head', 'last', 'all'}
 
 
@@ -58,15 +58,16 @@ def test_rows_share_runs_and_features(swept):
     out, said = swept
     t = frame(out, 5).set_index('row')
     assert t.runs['6'] == t.runs['12'] and t.task.tolist() == ['V', 'A']
+    assert frame(out, 4).runs[0] == frame(out, 6).runs[0] and {'ours', 'lo', 'hi', 'constant'} <= set(pd.read_csv(out/'tables'/'table_4_compounds.csv'))
     stores = list((out/'features').iterdir())
     assert len(stores) >= 4 and {(s/'extractions.txt').read_text().count('\n') for s in stores} == {1}
-    assert re.search(r'8 rows were filled by 7 runs: 1 saved by sharing', said), said
+    assert re.search(r'10 rows were filled by 8 runs: 2 saved by sharing', said), said
 
 
 def test_table_files(out):
-    asked = [f"{n}.{r}" for n in (2, 3, 5) for r in frame(out, n)['row']]
+    asked = [f"{n}.{r}" for n in (2, 3, 5, 4, 6) for r in frame(out, n)['row']]
     assert asked == read_profile('smoke')['rows']
-    for n in (1, 2, 3, 5):
+    for n in (1, 2, 3, 4, 5, 6):
         df = frame(out, n)
         assert list(df) == COLUMNS and df['data'].str.contains('they test the software, not the paper').all()
         full = df[df.ours.notna()]
@@ -94,7 +95,7 @@ def test_run_folders_and_records(out):
         assert isinstance(r['seed'], int) and r['params'] and {'python', 'torch', 'fastai', 'timm', 'affect_nb'} <= set(r['versions']) and 'git' in r
         assert r['seconds']['training'] > 0 and 0 < r['seconds']['beyond'] <= r['seconds']['total'] and r['peak_memory_mb'] > 100
         assert (r['upstream'] is None) == (r['kind'] == 'pretrain') and (not r['upstream'] or read_record(out/'runs'/r['upstream']['run'])['digest'] == r['upstream']['digest'])
-        assert set(r['metrics']) == set(r['params'].get('tasks', []))
+        assert set(r['metrics']) == set(r['params'].get('tasks', [])) | ({'CE7'} if r['kind'] == 'ce' else set())
         for m in r['metrics'].values():
             for s in (m['ours'], m['held_out']): assert s['lo'] <= s['score'] <= s['hi'] and s['scored'] > 0 and s['groups'] > 1
         assert len(pd.read_csv(folder/'log.csv')) == r['params']['epochs']

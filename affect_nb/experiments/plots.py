@@ -6,16 +6,18 @@ Docs: https://affect-nb.github.io/affect_nb/experiments/plots.html.md"""
 
 # %% auto #0
 __all__ = ['INK', 'TASK_INK', 'row_label', 'plot_paper_vs_ours', 'plot_sequence_length', 'fusion_gains', 'plot_fusion_gains',
-           'steps', 'plot_steps', 'plots_of']
+           'steps', 'plot_steps', 'confusions', 'plot_confusions', 'plots_of']
 
-# %% ../../nbs/experiments/plots.ipynb #1d624b72
+# %% ../../nbs/experiments/plots.ipynb #75858036
 from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np, pandas as pd
 
+from .records import read_predictions
 from .rows import Row, rows as rows_of
-from ..labels import TASKS
+from ..labels import BASIC, COMPOUNDS, TASKS, Y
+from ..train.metrics import compound_of
 
 # %% ../../nbs/experiments/plots.ipynb #aff6c776
 INK = MappingProxyType(dict(ours='#0072B2', paper='#D55E00', constant='#7f7f7f'))
@@ -184,7 +186,48 @@ def plot_steps(
     fig.subplots_adjust(left=.05, right=.99, top=.9, bottom=.3, wspace=.28)
     return fig
 
-# %% ../../nbs/experiments/plots.ipynb #5e3a7cc4
+# %% ../../nbs/experiments/plots.ipynb #7a6363a6
+def confusions(
+    cell, # of the compound track
+) -> dict: # metric → table of counts, true classes in rows
+    "Confusion matrices of a cell's first run on the validation set; empty where there is none."
+    found = cell.records and read_predictions(cell.folders[0], 'val', 'CE')
+    if not found: return {}
+    y, out = found.y[:, Y['CE']], {}
+    single, known = np.nansum(y, 1) == 1, np.array([tuple(r) in _COMPOUND_OF for r in (y == 1).astype(int).tolist()])
+    names = [np.array(list(BASIC))[y[single].argmax(1)], np.array(list(BASIC))[found.pred[single].argmax(1)]]
+    out['f1_basic6'] = _crossed(*names, list(BASIC))
+    if known.any(): out['f1_ce7'] = _crossed(np.array([_COMPOUND_OF[tuple(r)] for r in (y[known] == 1).astype(int).tolist()]), compound_of(found.pred[known]), list(COMPOUNDS))
+    return out
+
+_COMPOUND_OF = {tuple(int(b in parts) for b in BASIC): name for name, parts in COMPOUNDS.items()}
+
+def _crossed(true, pred, names):
+    "Counts of pairs."
+    return pd.crosstab(pd.Categorical(true, names), pd.Categorical(pred, names), rownames=['true'], colnames=['predicted'], dropna=False).reindex(index=names, columns=names, fill_value=0)
+
+def plot_confusions(
+    table, # `tables.Table`, number 4 or 6
+): # matplotlib figure
+    "Confusion matrices of the table's best row."
+    import matplotlib.pyplot as plt
+    cells = [c for c in table.cells.values() if c.metrics and c.row.task == 'CE' and not c.row.control]
+    best = max(cells, key=lambda c: c.metrics['ours']['score'], default=None)
+    found = confusions(best) if best else {}
+    fig, axes = plt.subplots(1, 2, figsize=(8, 3.6))
+    for ax, metric in zip(axes, ('f1_basic6', 'f1_ce7')):
+        m = found.get(metric)
+        ax.set_title(f'{metric}, row {best.row.id}' if best else metric, fontsize=9)
+        if m is None: ax.text(.5, .5, 'no such labels', ha='center'); ax.axis('off'); continue
+        share = m.to_numpy() / np.maximum(m.to_numpy().sum(1, keepdims=True), 1)
+        ax.imshow(share, cmap='Blues', vmin=0, vmax=1)
+        for (i, j), n in np.ndenumerate(m.to_numpy()): ax.text(j, i, n, ha='center', va='center', fontsize=7, color='white' if share[i, j] > .6 else 'black')
+        ax.set_xticks(range(len(m)), m.columns, rotation=40, ha='right', rotation_mode='anchor', fontsize=7); ax.set_yticks(range(len(m)), m.index, fontsize=7)
+        ax.set_xlabel('predicted', fontsize=8); ax.tick_params(length=0); ax.spines[:].set_visible(False)
+    fig.subplots_adjust(left=.1, right=.99, top=.92, bottom=.3, wspace=.6)
+    return fig
+
+# %% ../../nbs/experiments/plots.ipynb #9df2fb6c
 def plots_of(
     table, # `tables.Table`
 ) -> dict: # title → matplotlib figure
@@ -192,5 +235,6 @@ def plots_of(
     out = {"Paper against ours": plot_paper_vs_ours(table)}
     if table.number == 3: out['Scores against the length of the windows'] = plot_sequence_length(table)
     if table.number in (2, 5): out['Gains of fusion'] = plot_fusion_gains([table])
+    if table.number in (4, 6): out['Confusions of the best row'] = plot_confusions(table)
     if table.number == 5: out['From the single task to Table 5'] = plot_steps([table])
     return out

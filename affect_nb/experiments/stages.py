@@ -6,7 +6,7 @@ Docs: https://affect-nb.github.io/affect_nb/experiments/stages.html.md"""
 
 # %% auto #0
 __all__ = ['MIXUP', 'CUTMIX', 'Run', 'open_run', 'pretrain_learner', 'Chain', 'corpus', 'Block', 'blocks', 'affect_stage',
-           'curriculum', 'curriculum_callbacks']
+           'curriculum', 'curriculum_callbacks', 'notes_of']
 
 # %% ../../nbs/experiments/stages.ipynb #5bb0e17c
 import gc, shutil, time
@@ -242,6 +242,16 @@ def curriculum_callbacks(
     kinds = (*(('mixup',) if p[MIXUP] else ()), *((p['cutmix_kind'],) if p[CUTMIX] else ()))
     return Mixing(kinds, p['pairs'], p['blend'], p['soft'], run.request.seed), CurriculumCallback(p['at_border'])
 
+# %% ../../nbs/experiments/stages.ipynb #d4fbf297
+def notes_of(
+    run:Run,
+) -> list: # sentences for the record
+    "What is allowed, but worth knowing."
+    if run.request.kind != 'ce': return []
+    from affect_nb.train.curriculum import falls, read_stages
+    p = run.params
+    return [f'stage {k} has a smaller share of the compounds than the stage before' for k in falls(read_stages(p['stage_epochs'], p['compound_share']))]
+
 # %% ../../nbs/experiments/stages.ipynb #cea332ee
 @patch
 def fit(self:Run,
@@ -303,7 +313,7 @@ def _score(self:Run, learn, scores, origin):
     epochs = {t: int(scores.best[t]['epoch']) for t in tasks}
     return score_run(self.folder, tasks, targets(self.data['train'][0]), epochs)
 
-# %% ../../nbs/experiments/stages.ipynb #cdda0556
+# %% ../../nbs/experiments/stages.ipynb #ce57d2c4
 @patch
 def _record(self:Run, metrics, log):
     "The record: what the run was, what came out, and where it came from."
@@ -319,7 +329,7 @@ def _record(self:Run, metrics, log):
                   corpus=len(corpus(self.project)) if r.kind == 'pretrain' else None, extra=r.params.get('extra', {}),
                   supplements={b.name: len(b.rows) for b in blocks(self)['train'][1:]} if r.kind != 'pretrain' else {}),
         upstream=dict(run=up.name, digest=up.digest) if up else None, encoder=r.encoder, others=[dict(run=o.name, digest=o.digest) for o in r.others],
-        features=self.stores, metrics=metrics,
+        features=self.stores, notes=notes_of(self), metrics=metrics,
         losses=dict(first=log.rows[0]['train_loss'], last=log.rows[-1]['train_loss']), seconds={k: round(v, 2) for k, v in seconds.items()}, peak_memory_mb=peak_memory(),
         gpu=torch.cuda.get_device_name() if gpu else '', gpu_memory_mb=torch.cuda.max_memory_allocated() >> 20 if gpu else 0,
         code=code_digest(r.kind), git=git_commit(), versions=versions())

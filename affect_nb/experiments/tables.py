@@ -190,7 +190,7 @@ def compounds(self:Table) -> pd.DataFrame: # one row per cell of the compound tr
                         scored=each[0]['ours']['scored'], constant=float(np.mean([m['constant'] for m in each])) if all(m['constant'] is not None for m in each) else None))
     return pd.DataFrame(out, columns=['row', 'metric', 'ours', 'lo', 'hi', 'held_out', 'scored', 'constant'])
 
-# %% ../../nbs/experiments/tables.ipynb #73b872c3
+# %% ../../nbs/experiments/tables.ipynb #3ba610e0
 @patch
 def claims(self:Table) -> pd.DataFrame: # claim, row, baseline, sign, paper, ours, lo, hi, agrees, zero_excluded
     "The paper's claims about this table beside our differences."
@@ -229,7 +229,8 @@ def write(self:Table,
     folder.mkdir(parents=True, exist_ok=True)
     parts = [('_compounds', c)] if len(c := self.compounds()) else []
     for end, df in (*parts, ('_differences', self.differences()), ('_postprocessing', self.postprocessing()), ('_claims', self.claims()), ('', self.frame())):
-        write_atomically(folder/f'{self.name}{end}.csv', lambda f: df.to_csv(f, index=False))
+        file, text = folder/f'{self.name}{end}.csv', df.to_csv(index=False)
+        if not file.exists() or file.read_text(encoding='utf-8') != text: write_atomically(file, lambda f: f.write_text(text, encoding='utf-8', newline=''))
     return folder/f'{self.name}.csv'
 
 # %% ../../nbs/experiments/tables.ipynb #99d834b2
@@ -257,7 +258,7 @@ def cells_of(
         if r.kind != 'assembled' and r.id not in book: book[r.id] = sweep.cell(r)
     return tables, book
 
-# %% ../../nbs/experiments/tables.ipynb #bca772d7
+# %% ../../nbs/experiments/tables.ipynb #4ff6258c
 def run_tables(
     numbers:list, # of the paper's tables
     profile:str='demo', # name or file
@@ -289,7 +290,10 @@ def run_tables(
         c.__dict__.pop('records', None)
         if isinstance(c.requests, str) or c.error: say('  ' + c.line())
     made = [_assemble(n, rows_, book, describe, sweep) for n, rows_ in tables.items()]
-    for t in made: t.write(sweep.out)
+    for t in made:
+        t.write(sweep.out)
+        for c in t.cells.values():
+            if c.row.kind == 'assembled': say('  ' + c.line())
     say(shared(book, sweep.out))
     return made
 
@@ -323,8 +327,11 @@ def forecast_tables(
         _, book = cells_of(sweep, numbers, rows)
         return dry_run({i: c.requests for i, c in book.items()}, sweep.out, rerun, say, workers)
 
-# %% ../../nbs/experiments/tables.ipynb #8a0f740e
-def plan_sweep(numbers, profile='demo', data='', out='runs/demo', encoder='', seed=0, seeds=1, folds=0, rerun='', rows=''):
+# %% ../../nbs/experiments/tables.ipynb #1ace204a
+def plan_sweep(
+    numbers:list, # of the paper's tables
+    profile:str='demo', data:str='', out:str|Path='runs/demo', encoder:str='', seed:int=0, seeds:int=1, folds:int=0, rerun:str='', rows:str='', # as for `run_tables`
+) -> tuple: # `Sweep`; 'never' or 'code'
     "The `Sweep` that `run_tables` is asked for, and what makes a run stale; wrong values raise `InputError` before anything is written."
     for n in numbers:
         if n not in table_numbers(): raise InputError(f"there is no table {n}: choose from {', '.join(map(str, table_numbers()))}")

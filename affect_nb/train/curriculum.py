@@ -21,7 +21,7 @@ from ..frames import InputError
 from ..labels import BASIC, Y
 from .mixing import batch_generator, check_mixing, mix
 
-# %% ../../nbs/train/curriculum.ipynb #0a5a0cfb
+# %% ../../nbs/train/curriculum.ipynb #c8c22831
 @dataclass(frozen=True)
 class Stage:
     "A part of the training."
@@ -36,7 +36,8 @@ def read_stages(
     if not stage_epochs or len(stage_epochs) != len(compound_share):
         raise InputError(f"stage_epochs has {len(stage_epochs)} numbers and compound_share {len(compound_share)}: give both one for each stage")
     for e in stage_epochs:
-        if type(e) is not int or e < 1: raise InputError(f"stage_epochs: {e!r} is no number of epochs: give whole numbers from 1, or leave the stage out")
+        if type(e) is not int or e < 1:
+            raise InputError(f"stage_epochs: {e!r} is no number of epochs: give whole numbers from 1, or leave the stage out")
     for p in compound_share:
         if isinstance(p, (bool, str)) or not 0 <= p <= 1:
             raise InputError(f"compound_share: {p!r} is no share: give a number from 0 (no compounds) to 1 (all of them) for each stage")
@@ -57,7 +58,7 @@ def stage_of(
     ends = np.cumsum([s.epochs for s in stages])
     return min(int(np.searchsorted(ends, epoch, side='right')), len(stages) - 1)
 
-# %% ../../nbs/train/curriculum.ipynb #cd2f1fda
+# %% ../../nbs/train/curriculum.ipynb #71afb7a4
 class Curriculum:
     "Which images belong to an epoch: all with a single label, and a part of the compound pool."
     def __init__(self,
@@ -70,7 +71,8 @@ class Curriculum:
         labels = (np.asarray(y) == 1).sum(1)
         if (labels == 0).any():
             i = int(np.flatnonzero(labels == 0)[0])
-            raise InputError(f"{f'image {i}' if images is None else images[i]} has none of the labels {', '.join(BASIC)}: leave it out of compound training")
+            name = f'image {i}' if images is None else images[i]
+            raise InputError(f"{name} has none of the labels {', '.join(BASIC)}: leave it out of compound training")
         self.stages, self.n, self.single = stages, len(labels), np.flatnonzero(labels == 1)
         missing = [b for b, k in zip(BASIC, (np.asarray(y)[self.single] == 1).sum(0)) if not k]
         if missing: raise InputError(f"no training image has the single label {missing[0]}: add some, all of {', '.join(BASIC)} are needed")
@@ -148,10 +150,10 @@ class CurriculumDataset(Dataset):
         *parts, rows = ds.__getitems__((epoch, idx % n))
         return *parts, torch.from_numpy(idx >= n), rows
 
-# %% ../../nbs/train/curriculum.ipynb #199530ac
+# %% ../../nbs/train/curriculum.ipynb #1e0ce3b7
 class Mixing(Callback):
     "Make compounds of the marked images of a training batch."
-    order, run_valid = 15, False
+    run_valid = False
     def __init__(self,
         kinds:str|tuple=('mixup', 'halves'), # of `mixing.KINDS`; empty: none is made
         allowed:str='raf', # a name from `mixing.ALLOWED`
@@ -175,10 +177,9 @@ class Mixing(Callback):
             y[:, 0, Y['CE']] = compounds
         self.learn.yb = (y, rows)
 
-# %% ../../nbs/train/curriculum.ipynb #a4e272f2
+# %% ../../nbs/train/curriculum.ipynb #8b69783c
 class CurriculumCallback(Callback):
     "Move from stage to stage; the log tells which, and what it trains on."
-    order = 90 # after `Resume`, which restores the optimiser
     def __init__(self,
         at_border:str='keep', # optimiser and rate at the border of two stages: 'keep' or 'restart'
     ):
@@ -186,17 +187,17 @@ class CurriculumCallback(Callback):
         self.at_border = at_border
 
     def before_fit(self):
-        self.curriculum = self.dls.train.dataset.curriculum
-        total = sum(s.epochs for s in self.curriculum.stages)
+        self.pool = self.dls.train.dataset.curriculum
+        total = sum(s.epochs for s in self.pool.stages)
         if self.n_epoch != total: raise InputError(f"epochs is {self.n_epoch}, but the stages have {total} together: set it to {total}")
         if self.at_border == 'restart' and hasattr(self.learn, 'param_scheduler'):
             scheds = self.learn.param_scheduler.scheds
-            for k, f in scheds.items(): scheds[k] = lambda pct, f=f: f(within_stage(self.curriculum.stages, pct))
+            for k, f in scheds.items(): scheds[k] = lambda pct, f=f: f(within_stage(self.pool.stages, pct))
 
     def before_train(self):
-        sampler, stages = self.dls.train.batch_sampler, self.curriculum.stages
+        sampler, stages = self.dls.train.batch_sampler, self.pool.stages
         sampler.epoch, k = self.epoch, stage_of(stages, self.epoch)
-        self.learn.history.row.update(stage=k + 1, share=stages[k].share, **self.curriculum.sizes(self.epoch))
+        self.learn.history.row.update(stage=k + 1, share=stages[k].share, **self.pool.sizes(self.epoch))
         border = k != stage_of(stages, max(self.epoch - 1, 0)) and sampler.first == 0
         if border and self.at_border == 'restart': self.opt.clear_state()
 

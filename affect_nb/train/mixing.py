@@ -89,7 +89,7 @@ def region_sides(
     top, bottom, left, right, weight = regions.T
     return (weight[:, None]*inside(h, top, bottom))[:, :, None], inside(w, left, right)[:, None]
 
-# %% ../../nbs/train/mixing.ipynb #2c6185b7
+# %% ../../nbs/train/mixing.ipynb #2c6376b1
 def mix(
     x:torch.Tensor, # `(b, 3, h, w)` images, changed in place
     y:torch.Tensor, # `(b, 6)` labels in the order of `BASIC`, 0 or 1; NaN = not annotated
@@ -104,7 +104,6 @@ def mix(
     kinds, low, high = check_mixing(kinds, allowed, blend)
     partner, mixed = choose_partners(y, which, gen, allowed)
     rows, columns = region_sides(draw_regions(kinds, len(x), gen, low, high).to(x.device), *x.shape[2:])
-    rows = torch.where(mixed[:, None, None], rows, 0)
     for part, weight in zip(x.split(16, 2), rows.to(x.dtype).split(16, 1)):
         part.lerp_(part.index_select(0, partner), (weight*columns.to(x.dtype))[:, None])
     share = rows.mean(1)*columns.mean(2)
