@@ -47,7 +47,7 @@ Folds = Annotated[int, typer.Option(min=0, help='K folds over training and valid
 Fold = Annotated[int, typer.Option(min=0, help='which of the folds validates, 0…K−1')]
 Workers = Annotated[int, typer.Option(help='runs at once; 0: as many as there are GPUs or cores')]
 
-# %% ../nbs/cli.ipynb #05cd87cd
+# %% ../nbs/cli.ipynb #7cf2a621
 @app.command()
 def tables(
     tables:Annotated[str, typer.Option(help='numbers, such as 3 or 2,3,5; empty: all that there are')]='',
@@ -82,6 +82,7 @@ def tables(
     failed = [c.row.id for t in made for c in t.cells.values() if c.error]
     if failed: raise InputError(f"{len(failed)} rows failed ({', '.join(failed[:5])}{', …' if len(failed) > 5 else ''}): the tables name the error and the notebook, the same command tries them again")
 
+# %% ../nbs/cli.ipynb #296089b1
 @app.command()
 def show(
     row:Annotated[str, typer.Argument(help='table and row, such as 3.11')],

@@ -53,7 +53,7 @@ class Project:
     def split(self, name): # the frames of 'train', 'val' or 'held_out'
         return self.frames[self.frames['split'] == name].reset_index(drop=True)
 
-# %% ../../nbs/data/project.ipynb #3eafb8d3
+# %% ../../nbs/data/project.ipynb #69de21db
 from fastcore.basics import patch
 
 @patch
@@ -72,6 +72,7 @@ def extra(self:Project,
     if name not in self._extra: self._extra[name] = EXTRA[name](self.root_of(name))
     return self._extra[name]
 
+# %% ../../nbs/data/project.ipynb #fce1a6ae
 @patch
 def extra_for(self:Project,
     tasks:list, # that are trained

@@ -49,7 +49,7 @@ def as_strings(
     one = lambda x: '–' if x is None or (not isinstance(x, str) and pd.isna(x)) else ('yes' if x else 'no') if isinstance(x, bool) else f'{x:.4f}' if isinstance(x, float) else str(x)
     return df.map(one)
 
-# %% ../../nbs/experiments/report.ipynb #5e63c708
+# %% ../../nbs/experiments/report.ipynb #6c72cfec
 def to_markdown(
     df:pd.DataFrame, # of text
 ) -> str:
@@ -70,6 +70,7 @@ def to_latex(
     return '\n'.join([r'\begin{table}', r'\centering', rf'\caption{{{line([caption])[:-3].strip()}}}', rf"\begin{{tabular}}{{{'l' * df.shape[1]}}}", r'\toprule', line(df.columns),
                       r'\midrule', *body, r'\bottomrule', r'\end{tabular}', r'\end{table}']) + '\n'
 
+# %% ../../nbs/experiments/report.ipynb #3f15851e
 def _name(table): return f'Table {table.number}' if isinstance(table.number, int) else str(table.number)
 
 def _page(df, title):

@@ -162,7 +162,7 @@ def row(
     near = difflib.get_close_matches(id, _all(), n=4, cutoff=.5) or ['3.1', '3.11']
     raise InputError(f"unknown row '{id}': did you mean {', '.join(near)}?")
 
-# %% ../../nbs/experiments/rows.ipynb #052b44cc
+# %% ../../nbs/experiments/rows.ipynb #c6ecc132
 OWN = ('row', 'task', 'baseline', 'fuse', 'joint', 'temporal', 'S', 'W', 'stage_epochs', 'compound_share', 'mixup', 'cutmix', 'encoder', 'loss', 'data', 'settings', 'note')
 
 def _own_row(d):
@@ -178,6 +178,7 @@ def _own_row(d):
     return replace(r, id=name, table=0, row=name, W=r.W or r.S, temporal=temporal or (r.S > 1 if d['temporal'] == '' else r.temporal), baseline=d['baseline'] or None,
                    encoder=d['encoder'], data=d['data'], settings=json.dumps(settings, sort_keys=True) if settings else '')
 
+# %% ../../nbs/experiments/rows.ipynb #2b55e2ff
 def own_rows(
     path:str|Path, # a CSV file with `row`, `task`, and any others of `OWN`
 ) -> list: # of `Row`: the file's, and the rows of the paper that they are compared with

@@ -97,7 +97,7 @@ def _merge(base, own, where):
         if type(base[name]) is int and isinstance(value, float): out[name] = int(value)
     return out
 
-# %% ../../nbs/experiments/runs.ipynb #69275518
+# %% ../../nbs/experiments/runs.ipynb #4feb623a
 ASKED = dict( # parameters that a row or a person gives, beside the profile's settings
     pretrain=dict(),
     finetune=dict(tasks=['V', 'A', 'EXPR', 'AU'], folds=0, fold=0),
@@ -105,6 +105,7 @@ ASKED = dict( # parameters that a row or a person gives, beside the profile's se
     ce=dict(stage_epochs=[16], compound_share=[0.], mixup=False, cutmix=False))
 ELSEWHERE = ('workers',) # settings that change where and how fast a run is made, not what comes out
 
+# %% ../../nbs/experiments/runs.ipynb #7dfdf145
 @dataclass(frozen=True)
 class Request:
     "One run that is asked for."
@@ -128,7 +129,7 @@ class Request:
         p, parts = self.params, [self.kind]
         if self.kind == 'mtl':
             parts = ['+'.join(p['tasks']), *([f"fuse-{'+'.join(p['fuse'])}"] if p['fuse'] else []), f"S{p['seq_len']}-W{p['hop']}"]
-            if p['temporal'] not in ('none', 'lstm'): parts.append(re.sub(r'\W+', '-', p['temporal']))
+            if p['temporal'] not in ('none', 'lstm'): parts.append(re.sub(r'\W+', '-', p['temporal'].split('@')[0]))
             if p['shuffle']: parts.append('shuffled')
         if self.kind == 'ce':
             share = zip(p['stage_epochs'], p['compound_share'])
@@ -146,7 +147,7 @@ class Request:
     def chain(self): # the run and all it starts from, none twice, each after those it starts from
         return list({q.digest: q for up in self.parents() for q in up.chain()}.values()) + [self]
 
-# %% ../../nbs/experiments/runs.ipynb #4b2e6716
+# %% ../../nbs/experiments/runs.ipynb #2d7fbd83
 def model_digest(
     encoder:str|Path, # run folder, checkpoint file, timm name or 'package.module:Name'
 ) -> str: # digest of the weights, or the name itself
@@ -169,6 +170,7 @@ def parse_fuse(
     "Read what is to be fused; an unknown name raises `ValueError`."
     return [n for n in FUSED if fuse in (n, [n])] or parse_tasks(fuse)
 
+# %% ../../nbs/experiments/runs.ipynb #a550049d
 def resolve(
     kind:str, # a name from `KINDS`
     profile:dict, # of `read_profile`

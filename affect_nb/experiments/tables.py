@@ -258,7 +258,7 @@ def cells_of(
         if r.kind != 'assembled' and r.id not in book: book[r.id] = sweep.cell(r)
     return tables, book
 
-# %% ../../nbs/experiments/tables.ipynb #4ff6258c
+# %% ../../nbs/experiments/tables.ipynb #cb1cc73d
 def run_tables(
     numbers:list, # of the paper's tables
     profile:str='demo', # name or file
@@ -297,6 +297,7 @@ def run_tables(
     say(shared(book, sweep.out))
     return made
 
+# %% ../../nbs/experiments/tables.ipynb #fa212b18
 def run_table(
     number:int, # of the paper's table
     *args, **kwargs, # of `run_tables`
