@@ -24,7 +24,7 @@ from ..frames import KEYS as COLUMNS_OF_A_FRAME, InputError, annotated, data_dig
 from ..labels import COLUMNS, TASKS, Y
 from ..plugins import import_object, is_import_name
 
-# %% ../../nbs/data/project.ipynb #b147a4ad
+# %% ../../nbs/data/project.ipynb #215ecdc8
 EXTRA = dict( # labelled data that supplement Aff-Wild2: key of the project file → its reader
     bp4d=lambda root: import_module('affect_nb.data.bp4d').read_bp4d(root),
     raf_db=lambda root: import_module('affect_nb.data.raf_db').read_basic(root, None),
@@ -47,7 +47,7 @@ class Project:
 
     @property
     def faces_digest(self): # of the pre-training corpus: the unlabelled lists, or else the training images
-        if not self.faces: return self.digest
+        if not self.faces: return self.digest if len(self.frames) else self.compound_digest
         return hashlib.sha256(' '.join(f.digest() for f in self.faces).encode()).hexdigest()[:16]
 
     def split(self, name): # the frames of 'train', 'val' or 'held_out'

@@ -32,7 +32,7 @@ def combine(
     lo, hi = np.quantile(known, (.025, .975)) if len(known) else (np.nan, np.nan)
     return Bootstrap(metric or a.metric, float(how(*(p.score for p in parts))), float(lo), float(hi), draws, a.groups, np.max([p.scored for p in parts], 0), a.seed)
 
-# %% ../../nbs/experiments/cells.ipynb #b6e430ae
+# %% ../../nbs/experiments/cells.ipynb #994fb61a
 @dataclass
 class Cell:
     "What a row's runs give for the row's task."
@@ -57,7 +57,7 @@ class Cell:
     @property
     def status(self): # '' or why there is no number
         if isinstance(self.requests, str): return self.requests
-        if self.error: return f'failed: {self.error}'
+        if self.error: return f'failed: {self.error}'.replace(f'{self.out}/', '') # the notebook's path from the output folder
         if not self.records: return 'not run'
         return '' if all(r['code'] == code_digest(r['kind']) for r in self.records) else 'code changed'
 

@@ -51,7 +51,7 @@ def _title(ax, table, what=''):
     name = f'Table {table.number}' if isinstance(table.number, int) else str(table.number)
     ax.set_title(f"{name}{what and ', ' + what}: {table.data.split(';')[0]}", fontsize=9, loc='left')
 
-# %% ../../nbs/experiments/plots.ipynb #d2aaea30
+# %% ../../nbs/experiments/plots.ipynb #0ca854fe
 def plot_paper_vs_ours(
     table, # `tables.Table`
 ): # matplotlib figure
@@ -59,7 +59,9 @@ def plot_paper_vs_ours(
     import matplotlib.pyplot as plt
     cells, f = list(table.cells.values()), _numbers(table)
     y, tasks = np.arange(len(f)), [c.row.task for c in cells]
-    fig, ax = plt.subplots(figsize=(8, .23 * len(f) + 1.2))
+    labels, high = [row_label(c.row) for c in cells], .23 * len(f) + 1.2
+    wide = .068 * max(map(len, labels)) + .2 # of the labels, inches
+    fig, ax = plt.subplots(figsize=(wide + 5.6, high))
     for i in range(len(f)):
         if list(dict.fromkeys(tasks)).index(tasks[i]) % 2: ax.axhspan(i - .5, i + .5, color='.95', lw=0, zorder=0)
     ax.errorbar(f.ours, y, xerr=_bars(f), fmt='o', color=INK['ours'], ms=5, lw=1.2, label='ours, 95% over groups')
@@ -69,28 +71,29 @@ def plot_paper_vs_ours(
     known = f.to_numpy()[np.isfinite(f.to_numpy())]
     for i, c in enumerate(cells):
         if not c.metrics: ax.text(known.min() if len(known) else 0, i, c.status.split(':')[0], fontsize=7, color='.4', va='center')
-    ax.set_yticks(y, [row_label(c.row) for c in cells], fontsize=8)
-    ax.set(ylim=(len(f) - .5, -.5), xlabel=' / '.join(dict.fromkeys(c.row.metric for c in cells)))
+    ax.set_yticks(y, labels, fontsize=8)
+    ax.set(ylim=(len(f) - .5, -.5), xlabel=', '.join(dict.fromkeys(c.row.metric for c in cells)))
     ax.grid(axis='x', alpha=.3)
     ax.spines[['top', 'right', 'left']].set_visible(False)
     ax.tick_params(axis='y', length=0)
     _title(ax, table)
-    ax.legend(fontsize=8, loc='upper center', bbox_to_anchor=(.4, -.55 / fig.get_figheight() - .02), ncols=4, frameon=False)
-    fig.subplots_adjust(left=.34, right=.98, top=1 - .3 / fig.get_figheight(), bottom=.75 / fig.get_figheight())
+    fig.legend(fontsize=8, loc='lower center', ncols=4, frameon=False)
+    fig.subplots_adjust(left=wide / (wide + 5.6), right=.98, top=1 - .3 / high, bottom=.8 / high)
     return fig
 
-# %% ../../nbs/experiments/plots.ipynb #f3508e3d
+# %% ../../nbs/experiments/plots.ipynb #aee94530
 def _against_length(ax, cells, task):
     "Draw one task: ours with intervals, controls, and the paper."
     ink, mine = TASK_INK[task], [c for c in cells if c.row.task == task and c.row.S]
     paper = sorted((c.row.S, c.row.paper) for c in mine if c.row.paper is not None and c.row.S == c.row.W)
     if paper: ax.plot(*zip(*paper), 'D--', color=ink, ms=3.5, lw=.8, alpha=.7, label=f'{task}, paper')
-    for name, marker, face, line, keep in ((task, 'o', ink, '-', lambda r: not r.control and r.S == r.W), (f'{task}, W < S', '^', ink, 'none', lambda r: not r.control and r.S != r.W),
-                                           (f'{task}, shuffled', 'o', 'white', 'none', lambda r: r.control == 'shuffle')):
+    for name, marker, face, line, shift, keep in ((task, 'o', ink, '-', 0, lambda r: not r.control and r.S == r.W),
+                                                  (f'{task}, W < S', '^', ink, 'none', .02, lambda r: not r.control and r.S != r.W),
+                                                  (f'{task}, shuffled', 'o', 'white', 'none', .04, lambda r: r.control == 'shuffle')):
         part = sorted((c for c in mine if keep(c.row) and c.metrics), key=lambda c: c.row.S)
         if not part: continue
         f = pd.DataFrame([c.metrics['ours'] for c in part])[['score', 'lo', 'hi']].astype(float).rename(columns=dict(score='ours'))
-        ax.errorbar([c.row.S + .35 * (line == 'none') for c in part], f.ours, yerr=_bars(f), fmt=marker, ls=line, color=ink, mfc=face, ms=5, lw=1.2, capsize=2, label=name)
+        ax.errorbar([c.row.S + shift * max(c.row.S for c in mine) for c in part], f.ours, yerr=_bars(f), fmt=marker, ls=line, color=ink, mfc=face, ms=5, lw=1.2, capsize=2, label=name)
 
 def plot_sequence_length(
     table, # `tables.Table`, number 3
@@ -98,14 +101,14 @@ def plot_sequence_length(
     "Scores against the sequence length S: CCC of valence and arousal, F1 of expressions and action units."
     import matplotlib.pyplot as plt
     cells = list(table.cells.values())
-    fig, axes = plt.subplots(1, 2, figsize=(8, 3.3))
+    fig, axes = plt.subplots(1, 2, figsize=(8, 3.7))
     for ax, tasks, name in zip(axes, (('V', 'A'), ('EXPR', 'AU')), ('CCC', 'F1')):
         for t in tasks: _against_length(ax, cells, t)
         ax.set_xlabel('S, frames in a window'); ax.set_ylabel(name)
         ax.grid(alpha=.3); ax.spines[['top', 'right']].set_visible(False)
-        if ax.get_legend_handles_labels()[0]: ax.legend(fontsize=7, frameon=False, ncols=2, loc='upper center', bbox_to_anchor=(.5, -.17))
+        if ax.get_legend_handles_labels()[0]: ax.legend(fontsize=7, frameon=False, ncols=2, loc='upper center', bbox_to_anchor=(.5, -.2))
     _title(axes[0], table)
-    fig.subplots_adjust(left=.08, right=.99, top=.92, bottom=.35, wspace=.2)
+    fig.subplots_adjust(left=.08, right=.99, top=.93, bottom=.37, wspace=.2)
     return fig
 
 # %% ../../nbs/experiments/plots.ipynb #ac9578f0
@@ -124,7 +127,7 @@ def fusion_gains(
             out.append(dict(setting=fused + how, target=d.task, ours=d.ours, lo=d.lo, hi=d.hi, paper=d.paper, control=d.control))
     return pd.DataFrame(out, columns=['setting', 'target', 'ours', 'lo', 'hi', 'paper', 'control'])
 
-# %% ../../nbs/experiments/plots.ipynb #622afea0
+# %% ../../nbs/experiments/plots.ipynb #a8198b96
 def plot_fusion_gains(
     tables:list, # of `tables.Table`
 ): # matplotlib figure
@@ -137,14 +140,14 @@ def plot_fusion_gains(
     for d in g.itertuples(): grid[settings.index(d.setting), targets.index(d.target)] = d.ours
     top = np.nanmax(np.abs(g.loc[g['control'] == '', ['ours', 'paper']].to_numpy(float)), initial=.01)
     fig, ax = plt.subplots(figsize=(2.9 + 1.15 * grid.shape[1], .3 * len(grid) + .8))
-    ax.imshow(np.ma.masked_invalid(grid), cmap='RdBu', vmin=-top, vmax=top, aspect='auto')
+    seen = ax.imshow(np.ma.masked_invalid(grid), cmap='RdBu', vmin=-top, vmax=top, aspect='auto')
     for d in g.itertuples():
         paper = '' if pd.isna(d.paper) else f' ({d.paper:+.3f})'
         ax.text(targets.index(d.target), settings.index(d.setting), f'{d.ours:+.3f}{paper}', ha='center', va='center', fontsize=7,
-                weight='bold' if d.lo > 0 or d.hi < 0 else 'normal', color='white' if abs(d.ours) > .65 * top else 'black')
+                weight='bold' if d.lo > 0 or d.hi < 0 else 'normal', color='white' if np.dot(seen.to_rgba(d.ours)[:3], (.3, .59, .11)) < .5 else 'black')
     if not len(g): ax.text(0, 0, 'no row has a number yet', ha='center', va='center')
     ax.set_xticks(range(len(targets)), targets); ax.set_yticks(range(len(settings)), settings, fontsize=8)
-    ax.set_title('gain over the single task: ours (paper); bold: the interval excludes 0', fontsize=8, loc='right')
+    ax.set_title('gain over the baseline row: ours (paper); bold: the interval excludes 0', fontsize=8, loc='right')
     ax.tick_params(length=0); ax.spines[:].set_visible(False)
     height = fig.get_figheight()
     fig.subplots_adjust(left=2.75 / fig.get_figwidth(), right=.99, top=1 - .35 / height, bottom=.3 / height)

@@ -8,7 +8,7 @@ Docs: https://affect-nb.github.io/affect_nb/experiments/report.html.md"""
 __all__ = ['STYLE', 'shown', 'as_strings', 'to_markdown', 'to_latex', 'write_formats', 'html_table', 'picture', 'run_details',
            'table_section', 'execute_notebooks', 'write_report']
 
-# %% ../../nbs/experiments/report.ipynb #a4eaa4d7
+# %% ../../nbs/experiments/report.ipynb #5137f1e6
 import base64, html, io, json, time
 from pathlib import Path
 
@@ -17,7 +17,7 @@ import pandas as pd
 from .history import command_of
 from .plots import plots_of
 from .privacy import hide_in, path_hider, read_notebook, strip_faces
-from .records import git_commit, versions
+from .records import git_commit, read_record, versions
 from .runs import ABLATIONS
 from .sweep import call_notebook
 from .tables import Table, shared
@@ -70,7 +70,7 @@ def to_latex(
     return '\n'.join([r'\begin{table}', r'\centering', rf'\caption{{{line([caption])[:-3].strip()}}}', rf"\begin{{tabular}}{{{'l' * df.shape[1]}}}", r'\toprule', line(df.columns),
                       r'\midrule', *body, r'\bottomrule', r'\end{tabular}', r'\end{table}']) + '\n'
 
-# %% ../../nbs/experiments/report.ipynb #3f15851e
+# %% ../../nbs/experiments/report.ipynb #74de7126
 def _name(table): return f'Table {table.number}' if isinstance(table.number, int) else str(table.number)
 
 def _page(df, title):
@@ -88,11 +88,12 @@ def write_formats(
     table:Table,
     folder:str|Path, # where they go
     figures:dict|None=None, # of `plots_of`; None: drawn here
+    hide=str, # text → text without absolute paths
 ) -> list: # the files
     "Write a table as Markdown, LaTeX and PDF."
     from matplotlib.backends.backend_pdf import PdfPages
     import matplotlib.pyplot as plt
-    df, title, folder = shown(table), f'{_name(table)}: {table.data}', Path(folder)
+    df, title, folder = shown(table).map(hide), hide(f'{_name(table)}: {table.data}'), Path(folder)
     def pdf(file):
         with PdfPages(file) as pages:
             for fig in [_page(df.drop(columns='note'), title), *(figures or plots_of(table)).values()]:
@@ -168,7 +169,7 @@ def table_section(
         parts += [f'<h3>The paper’s claims</h3><p class="{"warn" if table.embedded else ""}">{said}</p>', html_table(as_strings(c)), f'<p>Kendall’s τ with the order of the paper: {tau or "–"}</p>']
     return '\n'.join(parts)
 
-# %% ../../nbs/experiments/report.ipynb #025eb530
+# %% ../../nbs/experiments/report.ipynb #49afc239
 def _newer(file, than): return file.exists() and file.stat().st_mtime_ns >= than.stat().st_mtime_ns
 
 def execute_notebooks(
@@ -197,10 +198,10 @@ def write_report(
     for t in tables:
         figures = plots_of(t)
         sections.append(table_section(t, figures, hide))
-        if not _newer(out/'tables'/f'{t.name}.pdf', out/'tables'/f'{t.name}.csv'): write_formats(t, out/'tables', figures)
+        if not _newer(out/'tables'/f'{t.name}.pdf', out/'tables'/f'{t.name}.csv'): write_formats(t, out/'tables', figures, hide)
         for f in figures.values(): plt.close(f)
         for c in t.cells.values():
-            for k, f in enumerate(c.folders): runs.setdefault(f.name, (f, c.records[k] if k < len(c.records) else None, c.error))
+            for k, f in enumerate(c.folders): runs.setdefault(f.name, (f, c.records[k] if c.records else read_record(f), c.error))
     head = [f'<p class="warn">{html.escape(t)}</p>' for t in dict.fromkeys(hide(t.data) for t in tables)]
     facts = dict(made=time.strftime('%Y-%m-%d %H:%M'), command=hide(command), git=git_commit() or '–', versions=', '.join(f'{k} {v}' for k, v in versions().items()),
                  runs=shared({i: c for t in tables for i, c in t.book.items() if c.row.kind != 'assembled'}, out))

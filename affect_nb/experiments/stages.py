@@ -86,7 +86,7 @@ def open_run(
     folder.mkdir(parents=True, exist_ok=True)
     return Run(request, params, folder, project, Path(out), SHIPPED if start == 'shipped' else start, started, batch)
 
-# %% ../../nbs/experiments/stages.ipynb #88ad480f
+# %% ../../nbs/experiments/stages.ipynb #a1cb3911
 def pretrain_learner(
     run:Run, # of kind 'pretrain'
 ): # fastai Learner of an `MAE`
@@ -113,7 +113,9 @@ def corpus(
     project:Project, # the data
 ): # indexed paths
     "The images to pre-train on; never those of validation or held-out persons."
-    return Chain(project.faces) if project.faces else project.split('train')['image'].to_numpy(object)
+    if project.faces: return Chain(project.faces)
+    f = project.frames if len(project.frames) else project.compound()
+    return f.loc[f['split'] == 'train', 'image'].to_numpy(object)
 
 # %% ../../nbs/experiments/stages.ipynb #eb88f56d
 @dataclass
