@@ -90,4 +90,4 @@ def test_the_wheel_finds_its_notebooks(wheel, tmp_path):
             'print(affect_nb.__file__, ABLATIONS, [notebook(k).is_file() for k in KINDS], profile_names(), len(rows(3)), [len(read_profile(p)) for p in profile_names()])')
     said = run_python('-c', code, cwd=tmp_path, env=dict(PYTHONPATH=str(tmp_path/'site')))
     profiles = sorted(t.stem for t in tracked() if t.match('nbs/ablations/profiles/*.yaml'))
-    assert said.count(str(tmp_path/'site'/'affect_nb')) == 2 and f'{[True] * 3} {profiles} 19 ' in said and 'smoke' in profiles, said
+    assert said.count(str(tmp_path/'site'/'affect_nb')) == 2 and f'{[True] * 4} {profiles} 19 ' in said and 'smoke' in profiles, said

@@ -26,7 +26,7 @@ from .sweep import ensure
 from ..frames import InputError, annotated, plain_warnings, write_atomically
 from ..train.metrics import paired
 
-# %% ../../nbs/experiments/tables.ipynb #68ed7333
+# %% ../../nbs/experiments/tables.ipynb #66014251
 EMBEDDED = 'embedded faces (drawn): they test the software, not the paper'
 PAPER_FRAMES, PAPER_FACES = 141_431, 4_500_000 # training frames of Aff-Wild2 (§4.1) and faces of pre-training (§3.1)
 SUPPLEMENTS = dict(bp4d='AU without BP4D', raf_db='EXPR without RAF-DB', affectnet='EXPR and fine-tuning without AffectNet') # what a missing set means
@@ -39,6 +39,10 @@ def describe_data(
     if project.embedded: return EMBEDDED
     n = int((project.frames['split'] == 'train').sum())
     faces = sum(len(f) for f in project.faces) or n
+    if not n:
+        images = int((project.compound()['split'] == 'train').sum())
+        pre = f"encoder {Path(encoder).name}" if encoder else f"pre-trained on {sum(map(len, project.faces)) or images:,} images (paper: {PAPER_FACES:,})"
+        return f"{project.source}; inputs differ from the paper: {images:,} training images (paper: RAF-DB and Fuxi-EXPR); {pre}; not fine-tuned on Aff-Wild2 and AffectNet"
     differs = [] if n == PAPER_FRAMES else [f'{n:,} training frames (paper: {PAPER_FRAMES:,} of Aff-Wild2)']
     differs.append(f"encoder {Path(encoder).name}" if encoder else f'pre-trained on {faces:,} images (paper: {PAPER_FACES:,})')
     differs += [text for name, text in SUPPLEMENTS.items() if name not in project.where]
