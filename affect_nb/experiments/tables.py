@@ -309,27 +309,19 @@ def run_table(
     "Make one table."
     return run_tables([number], *args, **kwargs)[0]
 
-# %% ../../nbs/experiments/tables.ipynb #2ad799d6
+# %% ../../nbs/experiments/tables.ipynb #2fa72a81
 def forecast_tables(
     numbers:list, # of the paper's tables
-    profile:str='demo', # name or file
-    data:str='', # root, project file, reader, or '' for the embedded faces
-    out:str|Path='runs/demo', # output folder
-    encoder:str='', # a model instead of the profile's pre-training
-    seed:int=0, # the first of the seeds
-    seeds:int=1, # runs per row
-    folds:int=0, # over training and validation groups; 0: the official split
-    rows:str='', # a CSV file of own rows
     workers:int=0, # runs at once
-    rerun:str='', # 'never' or 'code'; '': as the profile says
     say=print, # shows the lines
+    **asked, # of `run_tables`, from `profile` to `rows`, and `rerun`
 ) -> dict: # of `forecast.forecast`; {}: nothing would run
     "Say which runs would be made and why, and what they would cost, measured on a few steps."
     from affect_nb.experiments.forecast import dry_run
-    sweep, rerun = plan_sweep(numbers, profile, data, out, encoder, seed, seeds, folds, rerun, rows)
+    sweep, rerun = plan_sweep(numbers, **asked)
     with tempfile.TemporaryDirectory() as d:
         if not (Path(sweep.out)/'data').is_dir(): sweep.cache = d
-        _, book = cells_of(sweep, numbers, rows)
+        _, book = cells_of(sweep, numbers, asked.get('rows', ''))
         return dry_run({i: c.requests for i, c in book.items()}, sweep.out, rerun, say, workers)
 
 # %% ../../nbs/experiments/tables.ipynb #1ace204a
