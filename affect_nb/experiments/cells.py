@@ -119,7 +119,7 @@ def line(self:Cell) -> str: # what a sweep prints when the row is ready
     paper = f"{r.paper:.4f}" if r.paper is not None else f"({r.control})" if r.control else '–'
     return f"{what} paper {paper:9}  {as_text(m)}"
 
-# %% ../../nbs/experiments/cells.ipynb #ca40a66e
+# %% ../../nbs/experiments/cells.ipynb #01eba9b1
 FORMULA = dict( # metric of a row of Table 1 → tasks, and what is made of their scores
     P=(('V', 'A', 'EXPR', 'AU'), p_of), mean_ccc=(('V', 'A'), lambda v, a: (v + a) / 2), ccc_v=(('V',), lambda x: x),
     ccc_a=(('A',), lambda x: x), f1_expr=(('EXPR',), lambda x: x), f1_au=(('AU',), lambda x: x), f1_basic6=(('CE',), lambda x: x))
@@ -135,6 +135,7 @@ def best_cells(
         if t not in best or c.metrics['ours']['score'] > best[t].metrics['ours']['score']: best[t] = c
     return best
 
+# %% ../../nbs/experiments/cells.ipynb #5e5d59da
 class Assembled(Cell):
     "A row of Table 1, made from the best rows of other tables."
     def __init__(self, row, best, out):

@@ -169,7 +169,7 @@ def table_section(
         parts += [f'<h3>The paper’s claims</h3><p class="{"warn" if table.embedded else ""}">{said}</p>', html_table(as_strings(c)), f'<p>Kendall’s τ with the order of the paper: {tau or "–"}</p>']
     return '\n'.join(parts)
 
-# %% ../../nbs/experiments/report.ipynb #49afc239
+# %% ../../nbs/experiments/report.ipynb #ebd42127
 def _newer(file, than): return file.exists() and file.stat().st_mtime_ns >= than.stat().st_mtime_ns
 
 def execute_notebooks(
@@ -183,6 +183,7 @@ def execute_notebooks(
     with ThreadPoolExecutor(2) as pool:
         for _ in pool.map(lambda t: call_notebook(ABLATIONS/f'{t.name}.ipynb', out/'tables'/f'{t.name}.ipynb', out=str(out), **parameters), stale): pass
 
+# %% ../../nbs/experiments/report.ipynb #0370a88a
 def write_report(
     tables:list, # of `Table`
     out:str|Path, # output folder

@@ -8,7 +8,7 @@ Docs: https://affect-nb.github.io/affect_nb/experiments/runs.html.md"""
 __all__ = ['PACKAGE', 'ABLATIONS', 'SHIPPED', 'KINDS', 'UPSTREAM', 'FUSED', 'FREE', 'ASKED', 'ELSEWHERE', 'notebook', 'from_root',
            'profile_names', 'read_profile', 'Request', 'model_digest', 'parse_fuse', 'resolve', 'plan']
 
-# %% ../../nbs/experiments/runs.ipynb #02eaf101
+# %% ../../nbs/experiments/runs.ipynb #b51b53ce
 import copy, hashlib, json, os, re
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -16,6 +16,7 @@ from importlib import resources
 from pathlib import Path
 
 import yaml
+from fastcore.basics import patch
 
 from ..data.project import Project
 from ..frames import InputError
@@ -105,7 +106,7 @@ ASKED = dict( # parameters that a row or a person gives, beside the profile's se
     ce=dict(stage_epochs=[16], compound_share=[0.], mixup=False, cutmix=False))
 ELSEWHERE = ('workers',) # settings that change where and how fast a run is made, not what comes out
 
-# %% ../../nbs/experiments/runs.ipynb #7dfdf145
+# %% ../../nbs/experiments/runs.ipynb #dc2524f9
 @dataclass(frozen=True)
 class Request:
     "One run that is asked for."
@@ -141,11 +142,16 @@ class Request:
     @property
     def name(self): return f'{self.slug}-{self.digest[:8]}' # of the run's folder
 
-    def parents(self): # the runs it starts from directly
-        return [*([self.upstream] if self.upstream else []), *self.others]
+# %% ../../nbs/experiments/runs.ipynb #0c195e7b
+@patch
+def parents(self:Request) -> list: # of `Request`
+    "The runs it starts from directly."
+    return [*([self.upstream] if self.upstream else []), *self.others]
 
-    def chain(self): # the run and all it starts from, none twice, each after those it starts from
-        return list({q.digest: q for up in self.parents() for q in up.chain()}.values()) + [self]
+@patch
+def chain(self:Request) -> list: # of `Request`
+    "The run and all it starts from, none twice, each after those it starts from."
+    return list({q.digest: q for up in self.parents() for q in up.chain()}.values()) + [self]
 
 # %% ../../nbs/experiments/runs.ipynb #2d7fbd83
 def model_digest(

@@ -136,7 +136,7 @@ class Table:
                         data='; '.join(filter(None, [c.status, used, self.data])), runs=' '.join(dict.fromkeys(f.name for f in c.folders)) if m else '')
         return pd.DataFrame([one(c) for c in self.cells.values()], columns=COLUMNS)
 
-# %% ../../nbs/experiments/tables.ipynb #4231d820
+# %% ../../nbs/experiments/tables.ipynb #7a33aafa
 @patch
 def difference(self:Table,
     id:str, # of the row
@@ -161,6 +161,7 @@ def differences(self:Table) -> pd.DataFrame: # one row per cell that has a basel
                         ours=round(d.diff, 4), lo=round(d.lo, 4), hi=round(d.hi, 4), note=d.note))
     return pd.DataFrame(out, columns=['row', 'baseline', 'task', 'control', 'paper', 'ours', 'lo', 'hi', 'note'])
 
+# %% ../../nbs/experiments/tables.ipynb #98ae4da7
 @patch
 def postprocessing(self:Table) -> pd.DataFrame: # one row per cell and step
     "Scores before and after smoothing and thresholds, cross-fitted; the gain's interval is paired (with several seeds: the mean of their bounds)."
@@ -194,7 +195,7 @@ def compounds(self:Table) -> pd.DataFrame: # one row per cell of the compound tr
                         scored=each[0]['ours']['scored'], constant=float(np.mean([m['constant'] for m in each])) if all(m['constant'] is not None for m in each) else None))
     return pd.DataFrame(out, columns=['row', 'metric', 'ours', 'lo', 'hi', 'held_out', 'scored', 'constant'])
 
-# %% ../../nbs/experiments/tables.ipynb #3ba610e0
+# %% ../../nbs/experiments/tables.ipynb #a384dc72
 @patch
 def claims(self:Table) -> pd.DataFrame: # claim, row, baseline, sign, paper, ours, lo, hi, agrees, zero_excluded
     "The paper's claims about this table beside our differences."
@@ -209,6 +210,7 @@ def claims(self:Table) -> pd.DataFrame: # claim, row, baseline, sign, paper, our
         out.append(dict(claim=c.claim, row=c.row, baseline=c.baseline_row, sign=c.sign, paper=c.printed_difference, **found))
     return pd.DataFrame(out, columns=['claim', 'row', 'baseline', 'sign', 'paper', 'ours', 'lo', 'hi', 'agrees', 'zero_excluded'])
 
+# %% ../../nbs/experiments/tables.ipynb #cc9cccc2
 @patch
 def kendall(self:Table) -> dict: # task → (τ, rows); '' is the whole table: pairs of rows of the same task
     "How far our rows stand in the paper's order."
