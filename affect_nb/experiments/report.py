@@ -23,7 +23,7 @@ from .sweep import call_notebook
 from .tables import Table, shared
 from ..frames import write_atomically
 
-# %% ../../nbs/experiments/report.ipynb #bb2b1ce9
+# %% ../../nbs/experiments/report.ipynb #121ef5dc
 def shown(
     table:Table,
 ) -> pd.DataFrame: # text, with the columns that say something
@@ -35,9 +35,10 @@ def shown(
         text = f[c].map(lambda x: '' if x is None or pd.isna(x) else ('yes' if x else 'no') if isinstance(x, bool) else f'{x:g}' if isinstance(x, float) else str(x))
         if text.ne('').any(): out[c] = text
     out['metric'], out['paper'] = f['metric'], f['paper'].map(number)
-    out['ours [95%]'] = [number(o) if pd.isna(l) else f'{o:.4f} [{l:.3f}, {h:.3f}]' for o, l, h in zip(f['ours'], f['lo'], f['hi'])]
-    out['held out'], out['constant'] = f['held_out'].map(number), [number(c.metrics.get('constant', None) if c.metrics.get('constant') is not None else float('nan')) for c in table.cells.values()]
-    if len(found := table.compounds()): out['f1_ce7 [95%]'] = f['row'].map({r.row: f'{r.ours:.4f} [{r.lo:.3f}, {r.hi:.3f}]' for r in found.itertuples()}).fillna('–')
+    interval = lambda o, l, h: number(o) if pd.isna(l) else f'{o:.4f} [{l:.3f}, {h:.3f}]'
+    out['ours [95%]'] = [interval(*x) for x in zip(f['ours'], f['lo'], f['hi'])]
+    out['held out'], out['constant'] = f['held_out'].map(number), [number(c.metrics.get('constant')) for c in table.cells.values()]
+    if len(found := table.compounds()): out['f1_ce7 [95%]'] = f['row'].map({r.row: interval(r.ours, r.lo, r.hi) for r in found.itertuples()}).fillna('–')
     out['seeds'], out['scored'] = f['seeds'].astype(str), f['scored'].map('{:,}'.format)
     out['note'] = [x.replace(table.data, '').strip('; ') for x in f['data']]
     return out

@@ -8,7 +8,7 @@ Docs: https://affect-nb.github.io/affect_nb/experiments/tables.html.md"""
 __all__ = ['EMBEDDED', 'PAPER_FRAMES', 'PAPER_FACES', 'SUPPLEMENTS', 'COLUMNS', 'describe_data', 'not_applicable', 'Sweep',
            'Table', 'table_numbers', 'cells_of', 'run_tables', 'run_table', 'forecast_tables', 'plan_sweep', 'shared']
 
-# %% ../../nbs/experiments/tables.ipynb #a4143ce0
+# %% ../../nbs/experiments/tables.ipynb #bde0d377
 import json, tempfile
 from collections import Counter
 from dataclasses import dataclass, field
@@ -23,7 +23,8 @@ from .cells import Assembled, Cell, best_cells
 from .rows import Row, claims as claims_of, own_rows, row as row_of, rows as rows_of
 from .runs import ABLATIONS, from_root, plan, read_profile
 from .sweep import ensure
-from ..frames import InputError, annotated, plain_warnings, write_atomically
+from ..frames import InputError, annotated, plain_warnings, targets, write_atomically
+from ..labels import Y
 from ..train.metrics import paired
 
 # %% ../../nbs/experiments/tables.ipynb #66014251
@@ -48,7 +49,7 @@ def describe_data(
     differs += [text for name, text in SUPPLEMENTS.items() if name not in project.where]
     return f"{project.source}; inputs differ from the paper: {'; '.join(differs)}"
 
-# %% ../../nbs/experiments/tables.ipynb #fae01e97
+# %% ../../nbs/experiments/tables.ipynb #40080995
 def not_applicable(
     row:Row, # of a table
     project:Project, # the data
@@ -58,7 +59,11 @@ def not_applicable(
     if row.kind == 'ce':
         if not {'raf_db', 'table'} & set(project.where): return 'not applicable: these data have no compound expressions'
         f = project.compound()
-        return next((f'not applicable: no {s} image has one of the six basic expressions' for s in ('train', 'val') if not (f['split'] == s).any()), '')
+        missing = next((s for s in ('train', 'val') if not (f['split'] == s).any()), None)
+        if missing: return f'not applicable: no {missing} image has one of the six basic expressions'
+        asks, makes = any(row.compound_share), row.mixup or row.cutmix
+        compounds = (targets(f[f['split'] == 'train'])[:, Y['CE']] == 1).sum(1) > 1
+        return 'not applicable: no training image shows a compound, and none is to be made' if asks and not makes and not compounds.any() else ''
     if not len(f): return 'not applicable: these data have no frames of Aff-Wild2'
     longest = f.groupby(['source', 'split', 'video'], observed=True).size().groupby('split').max()
     if row.temporal and longest.reindex(['train', 'val']).min() < 2: return 'not applicable: no video is longer than 1 frame'
