@@ -109,18 +109,26 @@ def supplements(self:Project,
         out[n] = df, np.flatnonzero((df['split'] == 'train').to_numpy() & annotated(df, tasks)), use
     return out
 
-# %% ../../nbs/data/project.ipynb #6b0c507a
+# %% ../../nbs/data/project.ipynb #3dec7f40
 @patch
-def compound(self:Project) -> pd.DataFrame: # frames table; every frame has one or two of the six BASIC labels
-    "The images of the compound track; none raise `InputError`."
+def _compound(self:Project): # those of `compound`, or an empty list
     if 'compound' not in self._extra:
         parts = [self.extra(n) for n in ('raf_db', 'table') if n in self.where]
         if 'raf_db' in self.where and (self.root_of('raf_db')/'compound').is_dir():
             parts.append(import_module('affect_nb.data.raf_db').read_compound(self.root_of('raf_db'), None))
-        df = pd.concat([p[annotated(p, ['CE'])] for p in parts], ignore_index=True) if parts else []
-        if not len(df): raise InputError(f"{self.source} has no compound expressions: add a line 'raf_db: ROOT' or 'table: FILE' to the project file")
-        self._extra['compound'] = df
+        self._extra['compound'] = pd.concat([p[annotated(p, ['CE'])] for p in parts], ignore_index=True) if parts else []
     return self._extra['compound']
+
+@patch(as_prop=True)
+def has_compound(self:Project) -> bool:
+    "Whether there is an image for the compound track."
+    return len(self._compound()) > 0
+
+@patch
+def compound(self:Project) -> pd.DataFrame: # frames table; every frame has one or two of the six BASIC labels
+    "The images of the compound track; none raise `InputError`."
+    if not self.has_compound: raise InputError(f"{self.source} has no compound expressions: add a line 'raf_db: ROOT' or 'table: FILE' to the project file")
+    return self._compound()
 
 @patch(as_prop=True)
 def compound_digest(self:Project) -> str: # 16 hexadecimal digits

@@ -8,7 +8,7 @@ Docs: https://affect-nb.github.io/affect_nb/experiments/forecast.html.md"""
 __all__ = ['changes', 'records_like', 'why', 'steps_of', 'trial', 'measure', 'shape', 'known_costs', 'seconds_of', 'stores_of',
            'forecast', 'dry_run']
 
-# %% ../../nbs/experiments/forecast.ipynb #bd1169d6
+# %% ../../nbs/experiments/forecast.ipynb #a223a549
 import json, subprocess, sys, tempfile, time, warnings
 from functools import lru_cache
 from pathlib import Path
@@ -19,7 +19,8 @@ from ..data.project import Project, open_project
 from .records import code_digest, finished, peak_memory, read_record, run_folder
 from .runs import Request, plan, read_profile, resolve
 from .sweep import RunFailed, duration, machine, to_make
-from ..frames import InputError
+from ..frames import InputError, targets
+from ..labels import Y
 
 # %% ../../nbs/experiments/forecast.ipynb #1be7a60d
 def changes(
@@ -70,7 +71,7 @@ def _differences(record, request, out, rerun):
     if record.get('encoder', '') != request.encoder: what.append('upstream changed: another encoder')
     return what
 
-# %% ../../nbs/experiments/forecast.ipynb #6cb39210
+# %% ../../nbs/experiments/forecast.ipynb #d2fd5848
 def _run(request, params, project, folder='.', encoder=''):
     "A run that is not made."
     from affect_nb.experiments.stages import Run
@@ -79,7 +80,7 @@ def _run(request, params, project, folder='.', encoder=''):
 def steps_of(
     request:Request, # a run
     project:Project, # its data
-) -> dict: # `train`, `valid`: batches of an epoch; `held`: batches that are scored at the end; `frames`: how many are predicted
+) -> dict: # `train`, `valid`: batches of an epoch (of a curriculum: their mean); `held`: batches that are scored at the end; `frames`: how many are predicted
     "How much work a run is."
     from affect_nb.data.loaders import Windows
     from affect_nb.experiments.stages import blocks, corpus
@@ -90,9 +91,20 @@ def steps_of(
         return dict(train=max(1, (n - n // 20) // size), valid=-(-(n // 20) // size), held=0, frames=0)
     tables = {split: pd.concat([b.table() for b in parts], ignore_index=True) for split, parts in blocks(_run(request, p, project)).items()}
     n = {split: len(Windows(df, s, p.get('hop', 1), p['tasks'] if split == 'train' else None)) for split, df in tables.items()}
-    twice = max(1, p['batch_size'] * 2 // s)
-    return dict(train=n['train'] // min(size, n['train']), valid=-(-n['val'] // twice), held=-(-n.get('held_out', 0) // twice),
+    twice, train = max(1, p['batch_size'] * 2 // s), n['train'] // min(size, n['train'])
+    if request.kind == 'ce': train = _curriculum_steps(request, project, targets(tables['train']))
+    return dict(train=train, valid=-(-n['val'] // twice), held=-(-n.get('held_out', 0) // twice),
                 frames=sum(len(df) for split, df in tables.items() if split != 'train'))
+
+def _curriculum_steps(request, project, y):
+    "Batches of an epoch, on average over the stages."
+    from affect_nb.experiments.stages import generated
+    from affect_nb.train.curriculum import Curriculum, CurriculumBatches, read_stages
+    p = request.params
+    pool = Curriculum(y[:, Y['CE']], read_stages(p['stage_epochs'], p['compound_share']), generated(_run(request, p, project), y))
+    batches, n = CurriculumBatches(pool, p['batch_size']), []
+    for batches.epoch in range(p['epochs']): n.append(len(batches))
+    return float(np.mean(n))
 
 # %% ../../nbs/experiments/forecast.ipynb #36f51f7f
 def _stopwatch(steps):
@@ -119,7 +131,7 @@ def _per_step(times, workers):
     load, compute = np.median(times[1:] or times, axis=0) # other programs may get in between
     return float(max(compute, load / min(workers, machine()[0])) if workers else load + compute)
 
-# %% ../../nbs/experiments/forecast.ipynb #7166286f
+# %% ../../nbs/experiments/forecast.ipynb #1b60039b
 def _architecture(request):
     "What the encoder of a run is built from: a size, a name or a file, and its image size."
     from affect_nb.experiments.runs import SHIPPED
@@ -136,7 +148,7 @@ def _encoder(request, **kwargs):
 def _untrained(run):
     "A learner like that of the run, and the backbone its features are from."
     from affect_nb.data.loaders import Augment, WindowDataset, Windows
-    from affect_nb.experiments.stages import blocks
+    from affect_nb.experiments.stages import blocks, curriculum
     from affect_nb.models.affect import AffectModel, freeze
     from affect_nb.models.fusion import FeatureFusion
     from affect_nb.train.learner import affect_learner
@@ -152,7 +164,9 @@ def _untrained(run):
         w = Windows(df, p.get('seq_len', 1), p.get('hop', 1), tasks, p.get('shuffle', False))
         aug = Augment() if tasks and p['augment'] and not head else None
         return WindowDataset(df, w, backbone.img_size, aug=aug, features=made_up if head else None, others=made_up if fuse else None)
-    return affect_learner(model, part('train', p['tasks']), part('val'), p['batch_size'], p['weights'], p['class_weighted'], p['wd'], p['bf16'],
+    run.data = dict(train=(None, part('train', p['tasks'])))
+    train = curriculum(run) if run.request.kind == 'ce' else run.data['train'][1]
+    return affect_learner(model, train, part('val'), p['batch_size'], p['weights'], p['class_weighted'], p['wd'], p['bf16'],
                           loss=p['loss']), backbone
 
 # %% ../../nbs/experiments/forecast.ipynb #30267b01
@@ -178,7 +192,7 @@ def _disk(model, tasks, frames):
     weights = sum(p.numel() * p.element_size() for p in model.state_dict().values())
     return (weights * (len(tasks) + 1 if len(tasks) > 1 else 1) + frames * columns * 4 + 200_000) / 1e6
 
-# %% ../../nbs/experiments/forecast.ipynb #799b3719
+# %% ../../nbs/experiments/forecast.ipynb #c075fb8e
 def trial(
     kind:str, # of run
     call:dict, # `Request.call`
@@ -189,7 +203,7 @@ def trial(
     "Time a few steps of a run in this process; nothing is written outside `cache`."
     began = time.time()
     import torch
-    from affect_nb.experiments.stages import pretrain_learner
+    from affect_nb.experiments.stages import curriculum_callbacks, pretrain_learner
     torch.set_num_threads(threads or machine()[0])
     given = {k: call[k] for k in ('profile', 'data', 'encoder', 'seed', 'settings') if k in call}
     asked, prof = {k: v for k, v in call.items() if k not in given}, read_profile(call['profile'])
@@ -198,14 +212,15 @@ def trial(
     workers, p['workers'] = p['workers'], 0
     work, run = steps_of(request, project), _run(request, p, project, cache, _architecture(request)[0])
     learn, backbone = (pretrain_learner(run), None) if kind == 'pretrain' else _untrained(run)
-    clock, ready = _stopwatch(steps), time.time()
-    learn.fit(1, cbs=clock)
+    clock, ready, mixing = _stopwatch(steps), time.time(), ()
+    if kind == 'ce': learn.dls.train.batch_sampler.epoch, mixing = p['epochs'] - 1, curriculum_callbacks(run)[:1] # as at the end, where most is mixed
+    learn.fit(1, cbs=(*mixing, clock))
     step, valid = _per_step(clock.train_times, workers), _per_step(clock.valid_times, workers)
     gpu = torch.cuda.is_available()
-    out = dict(seconds_per_step=step, steps=p['epochs'] * work['train'], seconds_per_validation=valid, start=ready - began,
+    out = dict(seconds_per_step=step, steps=round(p['epochs'] * work['train']), seconds_per_validation=valid, start=ready - began,
                peak_memory_mb=peak_memory(), gpu_memory_mb=torch.cuda.max_memory_allocated() >> 20 if gpu else 0,
                disk_mb=_disk(learn.model, p.get('tasks', []), work['frames']))
-    if backbone is not None:
+    if backbone is not None and kind != 'ce':
         out |= dict(features_seconds=_extraction(backbone, project, workers), features_mb=len(project.frames) * backbone.num_features * 4 / 1e6)
     return out
 
@@ -225,7 +240,7 @@ def measure(
     if done.returncode: raise RunFailed(f"{request.slug}: the trial failed, so there is no estimate: {last(done.stderr)}")
     return json.loads(last(done.stdout))
 
-# %% ../../nbs/experiments/forecast.ipynb #9db486c6
+# %% ../../nbs/experiments/forecast.ipynb #2c896be2
 _SHAPE = ('tune', 'seq_len', 'temporal', 'batch_size', 'augment', 'img_size')
 
 def shape(
@@ -236,16 +251,22 @@ def shape(
     "What the duration of a step depends on."
     return kind, call.get('profile'), call.get('encoder', ''), bool(params.get('fuse')), *(params.get(k) for k in _SHAPE)
 
+def _digest(project, kind, params):
+    "The data's digest in a run of these data; '' where they have none for such a run."
+    if kind == 'pretrain': return project.faces_digest
+    if kind == 'ce': return project.compound_digest if project.has_compound else ''
+    return project.digest_with(params.get('extra', {}))
+
 def known_costs(
     project:Project, # the data
     out:str|Path, # output folder
 ) -> dict: # shape → what `measure` returns, and `runs`: how many finished runs it is the mean of
     "What finished runs of these data cost, by shape, on a machine like this one (with GPUs or without)."
-    found, gpus, digests = {}, bool(machine()[1]), (project.digest, project.faces_digest)
+    found, gpus = {}, bool(machine()[1])
     for f in sorted(Path(out).glob('runs/*/record.json')):
         try: r = read_record(f.parent)
         except InputError: continue
-        if bool(r['gpu']) != gpus or r['data']['digest'] not in (*digests, project.digest_with(r['params'].get('extra', {}))): continue
+        if bool(r['gpu']) != gpus or r['data']['digest'] != _digest(project, r['kind'], r['params']): continue
         steps, s = r['params']['epochs'] * steps_of(Request(r['kind'], r['params'], r['data']['digest']), project)['train'], r['seconds']
         disk = sum(x.stat().st_size for x in f.parent.iterdir() if x.is_file()) / 1e6
         found.setdefault(shape(r['kind'], r['params'], r['call']), []).append(dict(

@@ -49,7 +49,7 @@ def describe_data(
     differs += [text for name, text in SUPPLEMENTS.items() if name not in project.where]
     return f"{project.source}; inputs differ from the paper: {'; '.join(differs)}"
 
-# %% ../../nbs/experiments/tables.ipynb #40080995
+# %% ../../nbs/experiments/tables.ipynb #4c3b2836
 def not_applicable(
     row:Row, # of a table
     project:Project, # the data
@@ -57,7 +57,7 @@ def not_applicable(
     "Why a row can't be run on these data."
     f = project.frames
     if row.kind == 'ce':
-        if not {'raf_db', 'table'} & set(project.where): return 'not applicable: these data have no compound expressions'
+        if not project.has_compound: return 'not applicable: these data have no compound expressions'
         f = project.compound()
         missing = next((s for s in ('train', 'val') if not (f['split'] == s).any()), None)
         if missing: return f'not applicable: no {missing} image has one of the six basic expressions'
