@@ -7,7 +7,7 @@ Docs: https://affect-nb.github.io/affect_nb/experiments/cells.html.md"""
 # %% auto #0
 __all__ = ['FORMULA', 'combine', 'Cell', 'as_text', 'best_cells', 'Assembled']
 
-# %% ../../nbs/experiments/cells.ipynb #953e5c95
+# %% ../../nbs/experiments/cells.ipynb #393f791d
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 from fastcore.basics import patch
 
-from .records import NOTHING, code_digest, numbers, read_predictions, read_record, run_folder
+from .records import NOTHING, code_digest, numbers, post_step, read_predictions, read_record, run_folder
 from .rows import Row
-from ..train.metrics import Bootstrap, bootstrap, p_of
+from ..train.metrics import METRICS, Bootstrap, bootstrap, p_of, paired
 
 # %% ../../nbs/experiments/cells.ipynb #f3ce0e50
 def combine(
@@ -66,40 +66,68 @@ class Cell:
         extra = {(n, t) for r in self.records for t, names in r['data'].get('extra', {}).items() for n in names}
         return ', '.join(f'{n} ({t})' for n, t in sorted(extra))
 
-# %% ../../nbs/experiments/cells.ipynb #c8d6f2ee
+# %% ../../nbs/experiments/cells.ipynb #ece2351b
 @patch
-def _boot(self:Cell, split):
-    "The mean over the seeds of the scores on a split; None where it was not predicted."
-    task, found = self.row.task, []
+def boot(self:Cell,
+    split:str, # 'val', 'held_out' or 'cross_fit'
+    metric:str='', # key of `METRICS`; '': that of the row's task
+    step:str='', # of post-processing; '': as predicted
+) -> Bootstrap|None: # None where it was not predicted
+    "The mean over the seeds of the scores on a split."
+    metric, found = metric or self.row.task, []
+    task = METRICS[metric].task
     for first in range(0, len(self.folders), self.folds):
-        parts = [read_predictions(f, split, task) for f in self.folders[first:first + self.folds]]
+        mine = slice(first, first + self.folds)
+        parts = [read_predictions(f, split, task) for f in self.folders[mine]]
         if any(p is None for p in parts): return None
+        if step: parts = [post_step(task, p, r['metrics'][task]['post']['fitted'], split, step) for p, r in zip(parts, self.records[mine])]
         whole = [np.concatenate(x) for x in zip(*parts)][:3] if split != 'held_out' else [np.mean([p.pred for p in parts], 0), *parts[0][1:3]]
-        found.append(bootstrap({task: whole[0]}, *whole[1:], task))
+        found.append(bootstrap({task: whole[0]}, *whole[1:], metric))
     return combine(found)
 
 @patch(as_prop=True)
-def draws(self:Cell) -> Bootstrap: # on the validation set
+def draws(self:Cell) -> Bootstrap|None: # on the validation set
     "The score with its draws."
-    if 'draws_' not in self.__dict__: self.draws_ = self._boot('val')
+    if 'draws_' not in self.__dict__: self.draws_ = self.boot('val')
     return self.draws_
 
 @patch(as_prop=True)
 def held_draws(self:Cell) -> Bootstrap|None: # on the held-out part, or by cross-fit
     "The score that no choice has touched."
     by = self.records[0]['metrics'][self.row.task]['held_out_by']
-    return self._boot(by) if by else None
+    return self.boot(by) if by else None
+
+# %% ../../nbs/experiments/cells.ipynb #db54a8d5
+@patch
+def scores(self:Cell,
+    metric:str='', # key of `METRICS`; '': that of the row's task
+) -> dict: # `ours`, `held_out`, `constant`, …; empty without records
+    "The scores: of a single run those in its record, of several their mean, with the interval of the mean."
+    metric = metric or self.row.task
+    each = [r['metrics'][metric] for r in self.records if metric in r['metrics']]
+    if len(each) < 2: return each[0] if each else {}
+    known, by = [m['constant'] for m in each if m['constant'] is not None], each[0]['held_out_by']
+    ours, held = self.boot('val', metric), self.boot(by, metric) if by else None
+    return each[0] | dict(ours=numbers(ours) if ours else NOTHING, held_out=held and numbers(held), constant=float(np.mean(known)) if known else None)
 
 @patch(as_prop=True)
-def metrics(self:Cell) -> dict: # `ours`, `held_out`, `constant`, …; empty without records
-    "The scores: of a single run those in its record, of several their mean."
-    if not self.records: return {}
-    if 'metrics_' not in self.__dict__:
-        each = [r['metrics'][self.row.task] for r in self.records]
-        known = [m['constant'] for m in each if m['constant'] is not None]
-        many = dict(ours=numbers(self.draws) if self.draws else NOTHING, held_out=self.held_draws and numbers(self.held_draws), constant=float(np.mean(known)) if known else None) if len(each) > 1 else {}
-        self.metrics_ = each[0] | many
+def metrics(self:Cell) -> dict: # as from `scores`
+    "The scores of the row's task."
+    if 'metrics_' not in self.__dict__: self.metrics_ = self.scores()
     return self.metrics_
+
+@patch
+def post(self:Cell) -> dict: # step → `ours`, `gain` (paired), `held_out`; empty where nothing was fitted
+    "The scores after each step of post-processing, as in a record; of several runs their mean."
+    each = [r['metrics'][self.row.task].get('post') for r in self.records]
+    if not each or not all(each): return {}
+    if len(each) == 1: return each[0]['steps']
+    held, out = self.held_draws and self.records[0]['metrics'][self.row.task]['held_out_by'] == 'held_out', {}
+    for step in each[0]['steps']:
+        b = self.boot('val', step=step)
+        gain = paired(b, self.draws)
+        out[step] = dict(ours=numbers(b), gain=dict(diff=gain.diff, lo=gain.lo, hi=gain.hi), held_out=numbers(self.boot('held_out', step=step)) if held else None)
+    return out
 
 # %% ../../nbs/experiments/cells.ipynb #513a4095
 def as_text(

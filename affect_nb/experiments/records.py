@@ -7,9 +7,9 @@ Docs: https://affect-nb.github.io/affect_nb/experiments/records.html.md"""
 # %% auto #0
 __all__ = ['FORMAT', 'NOTHING', 'code_digest', 'git_commit', 'environment', 'versions', 'peak_memory', 'run_folder',
            'read_record', 'finished', 'write_record', 'predictions_table', 'Predictions', 'read_predictions', 'score',
-           'numbers', 'score_run', 'post_scores']
+           'numbers', 'score_run', 'post_scores', 'post_step']
 
-# %% ../../nbs/experiments/records.ipynb #421e2158
+# %% ../../nbs/experiments/records.ipynb #59382caf
 import hashlib, json, platform, subprocess, sys
 from functools import lru_cache
 from importlib import metadata
@@ -22,7 +22,7 @@ from .runs import PACKAGE, UPSTREAM, Request, notebook
 from ..frames import InputError, targets, write_atomically
 from ..labels import CLASSES, COLUMNS, TASKS, Y
 from ..train.metrics import METRICS, Bootstrap, bootstrap, constant_score, halves, paired
-from ..train.postprocess import apply_postprocess, fit_postprocess, postprocess
+from ..train.postprocess import apply_postprocess, cross_apply, fit_postprocess, postprocess
 
 # %% ../../nbs/experiments/records.ipynb #48757334
 @lru_cache
@@ -173,7 +173,7 @@ def score_run(
                       post=post_scores(t, val, held[0]) if val and t in TASKS[:4] else {})
     return out
 
-# %% ../../nbs/experiments/records.ipynb #aa1d6474
+# %% ../../nbs/experiments/records.ipynb #bec326be
 def post_scores(
     task:str, # name from `TASKS`
     val:Predictions, # of the validation set
@@ -193,3 +193,15 @@ def post_scores(
         for s, p in apply_postprocess(task, whole, held.pred, held.video, held.frame).items(): out[s]['held_out'] = score(task, p, held.y, held.group)
         fitted = dict(halves=fitted, whole=whole)
     return dict(steps=out, fitted=fitted)
+
+def post_step(
+    task:str, # name from `TASKS`
+    p:Predictions, # of a split
+    fitted:dict|list, # of `post_scores`
+    split:str, # 'val': each half by what was fitted on the other; 'held_out': by what was fitted on all
+    step:str, # of post-processing
+) -> Predictions:
+    "The predictions after a step, as `post_scores` had them."
+    if split == 'held_out': return p._replace(pred=apply_postprocess(task, fitted['whole'], p.pred, p.video, p.frame)[step])
+    both = fitted if isinstance(fitted, list) else fitted['halves']
+    return p._replace(pred=cross_apply(task, both, p.pred, p.video, p.frame, halves(p.group))[step])

@@ -166,38 +166,27 @@ def differences(self:Table) -> pd.DataFrame: # one row per cell that has a basel
                         ours=round(d.diff, 4), lo=round(d.lo, 4), hi=round(d.hi, 4), note=d.note))
     return pd.DataFrame(out, columns=['row', 'baseline', 'task', 'control', 'paper', 'ours', 'lo', 'hi', 'note'])
 
-# %% ../../nbs/experiments/tables.ipynb #98ae4da7
+# %% ../../nbs/experiments/tables.ipynb #e37395f7
 @patch
 def postprocessing(self:Table) -> pd.DataFrame: # one row per cell and step
-    "Scores before and after smoothing and thresholds, cross-fitted; the gain's interval is paired (with several seeds: the mean of their bounds)."
-    out = []
+    "Scores before and after smoothing and thresholds, cross-fitted; the gain's interval is paired."
+    out, of = [], lambda d, key='score': d[key] if d else None
     for c in self.cells.values():
-        posts = [r['metrics'][c.row.task].get('post') or {} for r in c.records] if c.row.kind != 'assembled' else []
-        if not posts or not all(posts): continue
-        for step in posts[0]['steps']:
-            each = [p['steps'][step] for p in posts]
-            mean = lambda *keys: float(np.mean([_dig(e, keys) for e in each])) if all(_dig(e, keys) is not None for e in each) else None
-            before = [r['metrics'][c.row.task] for r in c.records]
-            was = lambda part: float(np.mean([m[part]['score'] for m in before])) if all(m[part] and m[part]['score'] is not None for m in before) else None
-            out.append(dict(row=c.row.id, task=c.row.task, metric=c.row.metric, step=step, before=was('ours'), after=mean('ours', 'score'), gain=mean('gain', 'diff'),
-                            lo=mean('gain', 'lo'), hi=mean('gain', 'hi'), held_out_before=was('held_out'), held_out_after=mean('held_out', 'score')))
+        for step, m in (c.post() if c.row.kind != 'assembled' else {}).items():
+            g, was = m['gain'], c.metrics
+            out.append(dict(row=c.row.id, task=c.row.task, metric=c.row.metric, step=step, before=of(was['ours']), after=of(m['ours']), gain=g['diff'], lo=g['lo'], hi=g['hi'],
+                            held_out_before=of(was['held_out']), held_out_after=of(m['held_out'])))
     return pd.DataFrame(out, columns=['row', 'task', 'metric', 'step', 'before', 'after', 'gain', 'lo', 'hi', 'held_out_before', 'held_out_after'])
 
-def _dig(d, keys):
-    for k in keys: d = d.get(k) if d else None
-    return d
-
-# %% ../../nbs/experiments/tables.ipynb #87212f81
+# %% ../../nbs/experiments/tables.ipynb #2a30d527
 @patch
 def compounds(self:Table) -> pd.DataFrame: # one row per cell of the compound track; empty for other tables
     "F1 over the seven compounds, of the same runs."
     out = []
     for c in self.cells.values():
-        each = [r['metrics']['CE7'] for r in c.records if 'CE7' in r['metrics']]
-        if not each or c.row.kind == 'assembled': continue
-        mean = lambda part, key: float(np.mean([m[part][key] for m in each])) if all(m[part] and m[part][key] is not None for m in each) else None
-        out.append(dict(row=c.row.row, metric='f1_ce7', ours=mean('ours', 'score'), lo=mean('ours', 'lo'), hi=mean('ours', 'hi'), held_out=mean('held_out', 'score'),
-                        scored=each[0]['ours']['scored'], constant=float(np.mean([m['constant'] for m in each])) if all(m['constant'] is not None for m in each) else None))
+        m = c.scores('CE7') if c.row.kind != 'assembled' else {}
+        if m: out.append(dict(row=c.row.row, metric='f1_ce7', ours=m['ours']['score'], lo=m['ours']['lo'], hi=m['ours']['hi'],
+                              held_out=m['held_out'] and m['held_out']['score'], scored=m['ours']['scored'], constant=m['constant']))
     return pd.DataFrame(out, columns=['row', 'metric', 'ours', 'lo', 'hi', 'held_out', 'scored', 'constant'])
 
 # %% ../../nbs/experiments/tables.ipynb #a384dc72

@@ -6,7 +6,7 @@ Docs: https://affect-nb.github.io/affect_nb/train/postprocess.html.md"""
 
 # %% auto #0
 __all__ = ['KINDS', 'GRID', 'smooth', 'fit_smoothing', 'fit_thresholds', 'apply_thresholds', 'fit_postprocess',
-           'apply_postprocess', 'postprocess']
+           'apply_postprocess', 'postprocess', 'cross_apply']
 
 # %% ../../nbs/train/postprocess.ipynb #2a67d893
 import numpy as np, pandas as pd
@@ -158,14 +158,14 @@ def apply_postprocess(
     both = apply_thresholds(smooth(pred, video, frame, width, kind), thr)
     return steps | dict(thresholds=apply_thresholds(pred, fitted['thresholds']), both=both)
 
-# %% ../../nbs/train/postprocess.ipynb #e9d5fb94
+# %% ../../nbs/train/postprocess.ipynb #ce785dfd
 def postprocess(
     task:str, # name from `TASKS`
     pred:np.ndarray, # its predictions `(n, k)`
     y:np.ndarray, # targets `(n, 21)`, or those of `task`; NaN = not annotated
     video:np.ndarray, # `(n,)`
     frame:np.ndarray, # `(n,)`
-    half:np.ndarray, # `(n,)` 0 or 1: the half that a frame's group is in, as from `train.learner.halves`
+    half:np.ndarray, # `(n,)` 0 or 1: the half that a frame's group is in, as from `train.metrics.halves`
 ) -> dict|None: # as from `apply_postprocess`, and `fitted`: what was fitted on half 0 and on half 1; None when a half has no labels
     "Each half of the groups, after the steps that were fitted on the other half."
     pred, y, video, frame, half = map(np.asarray, (pred, y, video, frame, half))
@@ -173,8 +173,19 @@ def postprocess(
     sides = [half == h for h in (0, 1)]
     if any(np.isnan(y[s]).all() for s in sides): return None
     fitted = [fit_postprocess(task, pred[s], y[s], video[s], frame[s]) for s in sides]
-    steps = [apply_postprocess(task, f, pred[s], video[s], frame[s]) for f, s in zip(fitted[::-1], sides)]
-    out = {k: np.empty_like(pred) for k in steps[0]}
-    for s, step in zip(sides, steps):
-        for k in out: out[k][s] = step[k]
-    return out | dict(fitted=fitted)
+    return cross_apply(task, fitted, pred, video, frame, half) | dict(fitted=fitted)
+
+def cross_apply(
+    task:str, # name from `TASKS`
+    fitted:list, # what was fitted on half 0 and on half 1
+    pred:np.ndarray, # `(n, k)`
+    video:np.ndarray, # `(n,)`
+    frame:np.ndarray, # `(n,)`
+    half:np.ndarray, # `(n,)` 0 or 1
+) -> dict: # as from `apply_postprocess`
+    "Each half after the steps that were fitted on the other half."
+    out = {}
+    for h, f in ((0, fitted[1]), (1, fitted[0])):
+        for k, p in apply_postprocess(task, f, pred[half == h], video[half == h], frame[half == h]).items():
+            out.setdefault(k, np.empty_like(pred))[half == h] = p
+    return out
