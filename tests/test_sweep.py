@@ -3,6 +3,7 @@ import json, os, random, re, shlex, shutil, signal, subprocess, sys, time
 
 import pandas as pd, psutil, pytest
 
+from affect_nb.data.layouts import write_raf_db
 from affect_nb.experiments.records import read_record
 from affect_nb.experiments.runs import ABLATIONS, read_profile
 from affect_nb.experiments.sweep import call_notebook
@@ -260,6 +261,20 @@ def test_a_sweep_goes_on_after_many_kills(out, tmp_path):
     done = affect(*TABLES, new)
     assert done.returncode == 0, done.stderr
     assert kept.items() <= runs(new).items() and set(runs(new)) == set(runs(out)) and table(new) == table(out)
+
+
+def test_data_that_lack_much(tmp_path):
+    "Pictures of basic expressions alone: what can run is run, the rest says why, and there is a report."
+    root = write_raf_db(tmp_path/'raf', train=40, val=30, compound_train=11, compound_val=11)
+    shutil.rmtree(root/'compound')
+    (tmp_path/'data.yaml').write_text('raf_db: raf')
+    (tmp_path/'few.yaml').write_text("base: smoke\nrows: ['3.5', '4.3', '4.3u', '6.4']")
+    done = affect('tables', '--tables', '1,3,4', '--profile', 'few.yaml', '--data', 'data.yaml', '--out', 'out', cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    four = frame(tmp_path/'out', 4).set_index('row')
+    assert 0 < four.ours['3'] < 1 and 'no training image shows a compound' in four.data['3u'] and 'no frames of Aff-Wild2' in frame(tmp_path/'out', 3).data[0]
+    page = (tmp_path/'out'/'report.html').read_text(encoding='utf-8')
+    assert 'not applicable' in page and 'f1_ce7' in page and str(tmp_path) not in page
 
 
 def test_rows_of_ones_own(out, tmp_path):

@@ -32,7 +32,7 @@ def combine(
     lo, hi = np.quantile(known, (.025, .975)) if len(known) else (np.nan, np.nan)
     return Bootstrap(metric or a.metric, float(how(*(p.score for p in parts))), float(lo), float(hi), draws, a.groups, np.max([p.scored for p in parts], 0), a.seed)
 
-# %% ../../nbs/experiments/cells.ipynb #994fb61a
+# %% ../../nbs/experiments/cells.ipynb #990448d4
 @dataclass
 class Cell:
     "What a row's runs give for the row's task."
@@ -43,7 +43,10 @@ class Cell:
     errors: dict = field(default_factory=dict) # digest → message, of runs that failed
 
     @property
-    def folders(self): return [] if isinstance(self.requests, str) else [run_folder(self.out, r) for r in self.requests]
+    def asked(self): return [] if isinstance(self.requests, str) else self.requests # its runs; none where there is a reason
+
+    @property
+    def folders(self): return [run_folder(self.out, r) for r in self.asked]
 
     @cached_property
     def records(self): # of the runs; empty unless all are there
@@ -52,7 +55,7 @@ class Cell:
 
     @property
     def error(self): # of the first run that failed
-        return next((self.errors[r.digest] for r in self.requests if r.digest in self.errors), '') if not isinstance(self.requests, str) else ''
+        return next((self.errors[r.digest] for r in self.asked if r.digest in self.errors), '')
 
     @property
     def status(self): # '' or why there is no number

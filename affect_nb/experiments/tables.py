@@ -258,7 +258,7 @@ def cells_of(
         if r.kind != 'assembled' and r.id not in book: book[r.id] = sweep.cell(r)
     return tables, book
 
-# %% ../../nbs/experiments/tables.ipynb #cb1cc73d
+# %% ../../nbs/experiments/tables.ipynb #d81b5d31
 def run_tables(
     numbers:list, # of the paper's tables
     profile:str='demo', # name or file
@@ -279,16 +279,17 @@ def run_tables(
     tables, book = cells_of(sweep, numbers, rows)
     describe = describe_data(sweep.project(), encoder)
     say(f"{', '.join(f'Table {n}' if isinstance(n, int) else n for n in tables)}: {describe}")
-    wanted = {r.digest: r for c in book.values() if not isinstance(c.requests, str) for r in c.requests}
+    wanted = {r.digest: r for c in book.values() for r in c.asked}
     def ready(q):
         for c in book.values():
-            if q in c.requests and not isinstance(c.requests, str) and c.records: say('  ' + c.line())
-            elif q in c.requests: c.__dict__.pop('records', None)
+            if q not in c.asked: continue
+            if c.records: say('  ' + c.line())
+            else: c.__dict__.pop('records', None)
     failed = ensure(list(wanted.values()), sweep.out, rerun, workers, ready, say, config)
     for c in book.values():
         c.errors = failed
         c.__dict__.pop('records', None)
-        if isinstance(c.requests, str) or c.error: say('  ' + c.line())
+        if not c.asked or c.error: say('  ' + c.line())
     made = [_assemble(n, rows_, book, describe, sweep) for n, rows_ in tables.items()]
     for t in made:
         t.write(sweep.out)
