@@ -294,3 +294,13 @@ def test_rows_of_ones_own(out, tmp_path):
     assert again.returncode == 0 and 'runs to make' not in again.stdout
     (tmp_path/'ideas.py').write_text(ideas + '\n')
     assert '2 runs to make' in affect(*command, '--dry-run', cwd=tmp_path).stdout
+
+
+@pytest.mark.slow
+def test_compounds_of_the_demo(tmp_path):
+    "The paper's best schedule on the drawn faces: single expressions well, compounds far above chance."
+    (tmp_path/'one.yaml').write_text("base: demo\nrows: ['4.3']")
+    done = affect('tables', '--tables', '4', '--profile', 'one.yaml', '--out', 'out', cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert frame(tmp_path/'out', 4).ours[0] >= .60
+    assert pd.read_csv(tmp_path/'out'/'tables'/'table_4_compounds.csv').lo[0] > 2/7

@@ -24,12 +24,12 @@ from ..frames import KEYS as COLUMNS_OF_A_FRAME, InputError, annotated, data_dig
 from ..labels import COLUMNS, TASKS, Y
 from ..plugins import import_object, is_import_name
 
-# %% ../../nbs/data/project.ipynb #215ecdc8
+# %% ../../nbs/data/project.ipynb #ca7921b3
 EXTRA = dict( # labelled data that supplement Aff-Wild2: key of the project file → its reader
     bp4d=lambda root: import_module('affect_nb.data.bp4d').read_bp4d(root),
     raf_db=lambda root: import_module('affect_nb.data.raf_db').read_basic(root, None),
     affectnet=lambda root: import_module('affect_nb.data.affectnet').read_affectnet(root),
-    table=lambda file: import_module('affect_nb.data.table').read_table(file))
+    table=lambda files: import_module('affect_nb.data.table').read_tables(files if isinstance(files, list) else [files]))
 
 @dataclass
 class Project:
@@ -38,7 +38,7 @@ class Project:
     faces: list = field(default_factory=list) # unlabelled corpora: `FaceList`s
     embedded: bool = False # drawn faces: they test the software, not the paper
     source: str = '' # what `data` was
-    where: dict = field(default_factory=dict) # key of `EXTRA` → its root, or a function that draws it and returns its root
+    where: dict = field(default_factory=dict) # key of `EXTRA` → its root (of `table` also a list), or a function that draws it and returns its root
 
     def __post_init__(self): self._extra, self._digests = {}, {}
 
@@ -53,16 +53,27 @@ class Project:
     def split(self, name): # the frames of 'train', 'val' or 'held_out'
         return self.frames[self.frames['split'] == name].reset_index(drop=True)
 
-# %% ../../nbs/data/project.ipynb #69de21db
+# %% ../../nbs/data/project.ipynb #bc01151c
 from fastcore.basics import patch
 
 @patch
 def root_of(self:Project,
     name:str, # a key of `where`
-) -> Path:
+) -> Path|list: # a list where `table` names several files
     "Where a supplementary data set lies; embedded ones are drawn at the first call."
     place = self.where[name]
-    return Path(place() if isinstance(place, Callable) else place)
+    return place if isinstance(place, list) else Path(place() if isinstance(place, Callable) else place)
+
+def _raf_parts(root): # 'basic' and 'compound', those that are there; basic where neither is, so that its reader says so
+    return [p for p in ('basic', 'compound') if (root/p).is_dir()] or ['basic']
+
+@patch
+def has_extra(self:Project,
+    name:str, # a key of `EXTRA`
+) -> bool:
+    "Whether a supplement is there; RAF-DB is when its basic part is. Nothing is drawn."
+    if name not in self.where: return False
+    return name != 'raf_db' or isinstance(self.where[name], Callable) or 'basic' in _raf_parts(self.root_of(name))
 
 @patch
 def extra(self:Project,
@@ -72,7 +83,7 @@ def extra(self:Project,
     if name not in self._extra: self._extra[name] = EXTRA[name](self.root_of(name))
     return self._extra[name]
 
-# %% ../../nbs/data/project.ipynb #fce1a6ae
+# %% ../../nbs/data/project.ipynb #0c69bc60
 @patch
 def extra_for(self:Project,
     tasks:list, # that are trained
@@ -83,19 +94,20 @@ def extra_for(self:Project,
         if t not in TASKS: raise InputError(f"extra: unknown task '{t}': choose from {', '.join(TASKS)}")
         for n in names:
             if n not in EXTRA: raise InputError(f"extra: unknown data set '{n}': choose from {', '.join(EXTRA)}")
-    found = {t: [n for n in wanted.get(t, []) if n in self.where] for t in tasks}
+    found = {t: [n for n in wanted.get(t, []) if self.has_extra(n)] for t in tasks}
     return {t: names for t, names in found.items() if names}
 
 @patch
 def digest_with(self:Project,
     extra:dict, # of `extra_for`
+    base:str='', # digest of what is supplemented; '': that of the labelled frames
 ) -> str: # 16 hexadecimal digits
     "Digest of the labelled frames and the supplements."
-    names = sorted({n for names in extra.values() for n in names})
-    if not names: return self.digest
+    names, base = sorted({n for names in extra.values() for n in names}), base or self.digest
+    if not names: return base
     for n in names:
         if n not in self._digests: self._digests[n] = data_digest(self.extra(n))
-    return hashlib.sha256(' '.join([self.digest, *(self._digests[n] for n in names)]).encode()).hexdigest()[:16]
+    return hashlib.sha256(' '.join([base, *(self._digests[n] for n in names)]).encode()).hexdigest()[:16]
 
 @patch
 def supplements(self:Project,
@@ -109,12 +121,12 @@ def supplements(self:Project,
         out[n] = df, np.flatnonzero((df['split'] == 'train').to_numpy() & annotated(df, tasks)), use
     return out
 
-# %% ../../nbs/data/project.ipynb #3dec7f40
+# %% ../../nbs/data/project.ipynb #3f310803
 @patch
 def _compound(self:Project): # those of `compound`, or an empty list
     if 'compound' not in self._extra:
-        parts = [self.extra(n) for n in ('raf_db', 'table') if n in self.where]
-        if 'raf_db' in self.where and (self.root_of('raf_db')/'compound').is_dir():
+        parts = [self.extra(n) for n in ('raf_db', 'table') if self.has_extra(n)]
+        if 'raf_db' in self.where and 'compound' in _raf_parts(self.root_of('raf_db')):
             parts.append(import_module('affect_nb.data.raf_db').read_compound(self.root_of('raf_db'), None))
         self._extra['compound'] = pd.concat([p[annotated(p, ['CE'])] for p in parts], ignore_index=True) if parts else []
     return self._extra['compound']
@@ -136,26 +148,36 @@ def compound_digest(self:Project) -> str: # 16 hexadecimal digits
     if 'compound' not in self._digests: self._digests['compound'] = data_digest(self.compound())
     return self._digests['compound']
 
-# %% ../../nbs/data/project.ipynb #a46d0601
+# %% ../../nbs/data/project.ipynb #788d0f12
 KEYS = ('aff_wild2', 'faces', *EXTRA, 'c_expr')
+
+def _paths(file, key, value):
+    "The path of a key: absolute, or a list where it takes several, or `annotations` and `images`; another form raises `InputError`."
+    if isinstance(value, dict):
+        if key != 'aff_wild2': raise InputError(f"{file}: {key} takes a path, not lines with names of their own: write '{key}: PATH'")
+        if set(value) != {'annotations', 'images'}: raise InputError(f"{file}: aff_wild2 takes a root, or 'annotations' and 'images'")
+        return {k: _paths(file, f'aff_wild2, {k}', v) for k, v in value.items()}
+    if isinstance(value, list):
+        if key not in ('faces', 'table'): raise InputError(f"{file}: {key} takes one path, not a list of {len(value)}: keep one of them")
+        if any(isinstance(v, (list, dict)) for v in value): raise InputError(f"{file}: {key} takes a path or a plain list of paths: write '{key}: [A, B]'")
+        return [_paths(file, key, v) for v in value]
+    path = (file.parent/str(value)).resolve()
+    if not path.exists(): raise InputError(f"{file}: {path} does not exist: correct the path or leave the line out")
+    return path
 
 def read_project_file(
     file:str|Path, # data.yaml
-) -> dict: # key → absolute paths
-    "Read a project file; unknown keys and missing paths raise `InputError`."
+) -> dict: # key → absolute path, list of them (`faces`, `table`) or dictionary (`aff_wild2`: annotations, images)
+    "Read a project file; unknown keys, missing paths, a path in another form, or no labelled data raise `InputError`."
     file = Path(file)
     try: given = yaml.safe_load(file.read_text(encoding='utf-8-sig'))
     except (yaml.YAMLError, UnicodeDecodeError) as e: raise InputError(f"{file} is not a YAML file: {str(e).splitlines()[0]}") from None
     if not isinstance(given, dict): raise InputError(f"{file} must be a list of lines such as 'aff_wild2: /data/s-Aff-Wild2'")
     for key in given:
         if key not in KEYS: raise InputError(f"{file}: unknown data set '{key}': choose from {', '.join(KEYS)}")
-    def where(value):
-        if isinstance(value, dict): return {k: where(v) for k, v in value.items()}
-        if isinstance(value, list): return [where(v) for v in value]
-        path = (file.parent/str(value)).resolve()
-        if not path.exists(): raise InputError(f"{file}: {path} does not exist: correct the path or leave the line out")
-        return path
-    return {k: where(v) for k, v in given.items() if v}
+    given = {k: _paths(file, k, v) for k, v in given.items() if v}
+    if not set(given) & {'aff_wild2', 'raf_db', 'table'}: raise InputError(f"{file} names no labelled data: add a line 'aff_wild2: ROOT'")
+    return given
 
 # %% ../../nbs/data/project.ipynb #6a48e5a3
 LAYOUTS = dict(bp4d='write_bp4d', raf_db='write_raf_db', c_expr='write_c_expr') # sections of the settings → writers in `data.layouts`
@@ -185,7 +207,7 @@ def embedded_project(
     where = {n: (lambda n=n: draw(n, dict(settings[n], seed=settings.get('seed', 0)), cache)) for n in LAYOUTS if settings.get(n)}
     return Project(read_aff_wild2(draw('faces', main, cache)), embedded=True, source='embedded faces', where=where)
 
-# %% ../../nbs/data/project.ipynb #3e9d8113
+# %% ../../nbs/data/project.ipynb #53590e59
 def _own(name):
     "The project of a user's own reader."
     df = import_object(name)()
@@ -208,11 +230,8 @@ def open_project(
         if (path/'basic').is_dir() or (path/'compound').is_dir(): return Project(nothing, source=path.name, where=dict(raf_db=path))
         return Project(read_aff_wild2(path), source=path.name)
     given = read_project_file(path)
-    if not set(given) & {'aff_wild2', 'raf_db', 'table'}: raise InputError(f"{path} names no labelled data: add a line 'aff_wild2: ROOT'")
     labelled, faces = given.get('aff_wild2'), given.get('faces', [])
-    if isinstance(labelled, dict):
-        if set(labelled) != {'annotations', 'images'}: raise InputError(f"{path}: aff_wild2 takes a root, or 'annotations' and 'images'")
-        frames = read_aff_wild2(labelled['annotations'], labelled['images'])
+    if isinstance(labelled, dict): frames = read_aff_wild2(labelled['annotations'], labelled['images'])
     else: frames = read_aff_wild2(labelled) if labelled else nothing
     where = {n: given[n] for n in (*EXTRA, 'c_expr') if n in given}
     return Project(frames, [list_faces(f) for f in (faces if isinstance(faces, list) else [faces])], source=path.name, where=where)

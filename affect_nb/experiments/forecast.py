@@ -71,7 +71,7 @@ def _differences(record, request, out, rerun):
     if record.get('encoder', '') != request.encoder: what.append('upstream changed: another encoder')
     return what
 
-# %% ../../nbs/experiments/forecast.ipynb #d2fd5848
+# %% ../../nbs/experiments/forecast.ipynb #60d27e7b
 def _run(request, params, project, folder='.', encoder=''):
     "A run that is not made."
     from affect_nb.experiments.stages import Run
@@ -99,7 +99,8 @@ def steps_of(
 def _curriculum_steps(request, project, y):
     "Batches of an epoch, on average over the stages."
     from affect_nb.experiments.stages import generated
-    from affect_nb.train.curriculum import Curriculum, CurriculumBatches, read_stages
+    from affect_nb.train.curriculum import Curriculum, CurriculumBatches
+    from affect_nb.train.schedule import read_stages
     p = request.params
     pool = Curriculum(y[:, Y['CE']], read_stages(p['stage_epochs'], p['compound_share']), generated(_run(request, p, project), y))
     batches, n = CurriculumBatches(pool, p['batch_size']), []
@@ -240,7 +241,7 @@ def measure(
     if done.returncode: raise RunFailed(f"{request.slug}: the trial failed, so there is no estimate: {last(done.stderr)}")
     return json.loads(last(done.stdout))
 
-# %% ../../nbs/experiments/forecast.ipynb #2c896be2
+# %% ../../nbs/experiments/forecast.ipynb #4ff587b8
 _SHAPE = ('tune', 'seq_len', 'temporal', 'batch_size', 'augment', 'img_size')
 
 def shape(
@@ -254,8 +255,8 @@ def shape(
 def _digest(project, kind, params):
     "The data's digest in a run of these data; '' where they have none for such a run."
     if kind == 'pretrain': return project.faces_digest
-    if kind == 'ce': return project.compound_digest if project.has_compound else ''
-    return project.digest_with(params.get('extra', {}))
+    if kind == 'ce' and not project.has_compound: return ''
+    return project.digest_with(params.get('extra', {}), project.compound_digest if kind == 'ce' else '')
 
 def known_costs(
     project:Project, # the data

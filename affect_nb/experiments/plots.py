@@ -189,7 +189,7 @@ def plot_steps(
     fig.subplots_adjust(left=.05, right=.99, top=.9, bottom=.3, wspace=.28)
     return fig
 
-# %% ../../nbs/experiments/plots.ipynb #7a6363a6
+# %% ../../nbs/experiments/plots.ipynb #ff141353
 def confusions(
     cell, # of the compound track
 ) -> dict: # metric → table of counts, true classes in rows
@@ -214,7 +214,7 @@ def plot_confusions(
 ): # matplotlib figure
     "Confusion matrices of the table's best row."
     import matplotlib.pyplot as plt
-    cells = [c for c in table.cells.values() if c.metrics and c.row.task == 'CE' and not c.row.control]
+    cells = [c for c in table.cells.values() if c.metrics and c.metrics['ours']['score'] is not None and c.row.task == 'CE' and not c.row.control]
     best = max(cells, key=lambda c: c.metrics['ours']['score'], default=None)
     found = confusions(best) if best else {}
     fig, axes = plt.subplots(1, 2, figsize=(8, 3.6))

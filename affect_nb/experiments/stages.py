@@ -222,12 +222,13 @@ def affect_stage(
     return affect_learner(model, train, run.data['val'][1], p['batch_size'], p['weights'], p['class_weighted'], p['wd'],
                           p['bf16'], p['workers'], run.request.seed, p['loss'])
 
-# %% ../../nbs/experiments/stages.ipynb #0bdb93da
+# %% ../../nbs/experiments/stages.ipynb #474c977a
 def curriculum(
     run:Run, # of kind 'ce', with its data
 ): # `train.curriculum.CurriculumDataset`
     "The training images, stage by stage; raises `InputError` for stages that can't be."
-    from affect_nb.train.curriculum import CurriculumDataset, read_stages
+    from affect_nb.train.curriculum import CurriculumDataset
+    from affect_nb.train.schedule import read_stages
     p, ds = run.params, run.data['train'][1]
     made = generated(run, ds.targets[ds.windows.starts])
     return CurriculumDataset(ds, read_stages(p['stage_epochs'], p['compound_share']), made, run.request.seed, p['cutout'])
@@ -249,15 +250,18 @@ def curriculum_callbacks(
     kinds = (*(('mixup',) if p['mixup'] else ()), *((p['cutmix_kind'],) if p['cutmix'] else ()))
     return Mixing(kinds, p['pairs'], p['blend'], p['soft'], run.request.seed), CurriculumCallback(p['at_border'])
 
-# %% ../../nbs/experiments/stages.ipynb #d4fbf297
+# %% ../../nbs/experiments/stages.ipynb #8564a7e7
 def notes_of(
     run:Run,
+    rows:list, # of the log
 ) -> list: # sentences for the record
     "What is allowed, but worth knowing."
     if run.request.kind != 'ce': return []
-    from affect_nb.train.curriculum import falls, read_stages
+    from affect_nb.train.schedule import falls, read_stages
     p = run.params
-    return [f'stage {k} has a smaller share of the compounds than the stage before' for k in falls(read_stages(p['stage_epochs'], p['compound_share']))]
+    notes = [f'stage {k} has a smaller share of the compounds than the stage before' for k in falls(read_stages(p['stage_epochs'], p['compound_share']))]
+    asked, made = (sum(r[k] for r in rows) for k in ('generated', 'mixed'))
+    return notes + ([f'{made:,} of {asked:,} compounds were generated: the others had no partner in their batch and stayed single'] if made < .95 * asked else [])
 
 # %% ../../nbs/experiments/stages.ipynb #cea332ee
 @patch
@@ -320,7 +324,7 @@ def _score(self:Run, learn, scores, origin):
     epochs = {t: int(scores.best[t]['epoch']) for t in tasks}
     return score_run(self.folder, tasks, targets(self.data['train'][0]), epochs)
 
-# %% ../../nbs/experiments/stages.ipynb #ce57d2c4
+# %% ../../nbs/experiments/stages.ipynb #cb0f3341
 @patch
 def _record(self:Run, metrics, log):
     "The record: what the run was, what came out, and where it came from."
@@ -336,7 +340,7 @@ def _record(self:Run, metrics, log):
                   corpus=len(corpus(self.project)) if r.kind == 'pretrain' else None, extra=r.params.get('extra', {}),
                   supplements={b.name: len(b.rows) for b in blocks(self)['train'][1:]} if r.kind != 'pretrain' else {}),
         upstream=dict(run=up.name, digest=up.digest) if up else None, encoder=r.encoder, others=[dict(run=o.name, digest=o.digest) for o in r.others],
-        features=self.stores, notes=notes_of(self), metrics=metrics,
+        features=self.stores, notes=notes_of(self, log.rows), metrics=metrics,
         losses=dict(first=log.rows[0]['train_loss'], last=log.rows[-1]['train_loss']), seconds={k: round(v, 2) for k, v in seconds.items()}, peak_memory_mb=peak_memory(),
         gpu=torch.cuda.get_device_name() if gpu else '', gpu_memory_mb=torch.cuda.max_memory_allocated() >> 20 if gpu else 0,
         code=code_digest(r.kind), git=git_commit(), versions=versions())

@@ -8,7 +8,7 @@ Docs: https://affect-nb.github.io/affect_nb/experiments/tables.html.md"""
 __all__ = ['EMBEDDED', 'PAPER_FRAMES', 'PAPER_FACES', 'SUPPLEMENTS', 'COLUMNS', 'describe_data', 'not_applicable', 'Sweep',
            'Table', 'table_numbers', 'cells_of', 'run_tables', 'run_table', 'forecast_tables', 'plan_sweep', 'shared']
 
-# %% ../../nbs/experiments/tables.ipynb #bde0d377
+# %% ../../nbs/experiments/tables.ipynb #4eaa6752
 import json, tempfile
 from collections import Counter
 from dataclasses import dataclass, field
@@ -21,13 +21,13 @@ from ..data.features import LOG
 from ..data.project import Project, open_project
 from .cells import Assembled, Cell, best_cells
 from .rows import Row, claims as claims_of, own_rows, row as row_of, rows as rows_of
-from .runs import ABLATIONS, from_root, plan, read_profile
+from .runs import ABLATIONS, from_root, lacks, plan, read_profile
 from .sweep import ensure
 from ..frames import InputError, annotated, plain_warnings, targets, write_atomically
 from ..labels import Y
 from ..train.metrics import paired
 
-# %% ../../nbs/experiments/tables.ipynb #66014251
+# %% ../../nbs/experiments/tables.ipynb #5136306c
 EMBEDDED = 'embedded faces (drawn): they test the software, not the paper'
 PAPER_FRAMES, PAPER_FACES = 141_431, 4_500_000 # training frames of Aff-Wild2 (§4.1) and faces of pre-training (§3.1)
 SUPPLEMENTS = dict(bp4d='AU without BP4D', raf_db='EXPR without RAF-DB', affectnet='EXPR and fine-tuning without AffectNet') # what a missing set means
@@ -35,21 +35,26 @@ SUPPLEMENTS = dict(bp4d='AU without BP4D', raf_db='EXPR without RAF-DB', affectn
 def describe_data(
     project:Project, # the data
     encoder:str='', # a given encoder, where the profile's own pre-training was not used
+    track:str='', # 'CE': the compound track
 ) -> str: # one line for the column `data`
     "What was used, and how it differs from the paper's inputs."
     if project.embedded: return EMBEDDED
     n = int((project.frames['split'] == 'train').sum())
     faces = sum(len(f) for f in project.faces) or n
-    if not n:
-        images = int((project.compound()['split'] == 'train').sum())
-        pre = f"encoder {Path(encoder).name}" if encoder else f"pre-trained on {sum(map(len, project.faces)) or images:,} images (paper: {PAPER_FACES:,})"
-        return f"{project.source}; inputs differ from the paper: {images:,} training images (paper: RAF-DB and Fuxi-EXPR); {pre}; not fine-tuned on Aff-Wild2 and AffectNet"
-    differs = [] if n == PAPER_FRAMES else [f'{n:,} training frames (paper: {PAPER_FRAMES:,} of Aff-Wild2)']
-    differs.append(f"encoder {Path(encoder).name}" if encoder else f'pre-trained on {faces:,} images (paper: {PAPER_FACES:,})')
-    differs += [text for name, text in SUPPLEMENTS.items() if name not in project.where]
-    return f"{project.source}; inputs differ from the paper: {'; '.join(differs)}"
+    if track == 'CE' and project.has_compound:
+        df = project.compound()
+        shown = (targets(df[df['split'] == 'train'])[:, Y['CE']] == 1).sum(1)
+        faces = faces or len(shown)
+        differs = [f'{len(shown):,} training images, {int((shown > 1).sum()):,} of them compounds (paper: RAF-DB and Fuxi-EXPR)']
+        if not n: differs.append('not fine-tuned on Aff-Wild2 and AffectNet')
+    else:
+        differs = [] if n == PAPER_FRAMES else [f'{n:,} training frames (paper: {PAPER_FRAMES:,} of Aff-Wild2)']
+        differs += [text for name, text in SUPPLEMENTS.items() if not project.has_extra(name)]
+    if encoder: differs.append(f'encoder {Path(encoder).name}')
+    elif faces != PAPER_FACES: differs.append(f'pre-trained on {faces:,} images (paper: {PAPER_FACES:,})')
+    return project.source + (f"; inputs differ from the paper: {'; '.join(differs)}" if differs else '')
 
-# %% ../../nbs/experiments/tables.ipynb #4c3b2836
+# %% ../../nbs/experiments/tables.ipynb #f695b612
 def not_applicable(
     row:Row, # of a table
     project:Project, # the data
@@ -58,12 +63,8 @@ def not_applicable(
     f = project.frames
     if row.kind == 'ce':
         if not project.has_compound: return 'not applicable: these data have no compound expressions'
-        f = project.compound()
-        missing = next((s for s in ('train', 'val') if not (f['split'] == s).any()), None)
-        if missing: return f'not applicable: no {missing} image has one of the six basic expressions'
-        asks, makes = any(row.compound_share), row.mixup or row.cutmix
-        compounds = (targets(f[f['split'] == 'train'])[:, Y['CE']] == 1).sum(1) > 1
-        return 'not applicable: no training image shows a compound, and none is to be made' if asks and not makes and not compounds.any() else ''
+        what = lacks(project.compound(), any(row.compound_share) and not (row.mixup or row.cutmix))
+        return what and f'not applicable: {what}'
     if not len(f): return 'not applicable: these data have no frames of Aff-Wild2'
     longest = f.groupby(['source', 'split', 'video'], observed=True).size().groupby('split').max()
     if row.temporal and longest.reindex(['train', 'val']).min() < 2: return 'not applicable: no video is longer than 1 frame'
@@ -258,7 +259,7 @@ def cells_of(
         if r.kind != 'assembled' and r.id not in book: book[r.id] = sweep.cell(r)
     return tables, book
 
-# %% ../../nbs/experiments/tables.ipynb #d81b5d31
+# %% ../../nbs/experiments/tables.ipynb #5bab12b4
 def run_tables(
     numbers:list, # of the paper's tables
     profile:str='demo', # name or file
@@ -277,8 +278,9 @@ def run_tables(
     "Make whatever runs are missing, print each row as soon as it is there, and assemble the tables."
     sweep, rerun = plan_sweep(numbers, profile, data, out, encoder, seed, seeds, folds, rerun, rows)
     tables, book = cells_of(sweep, numbers, rows)
-    describe = describe_data(sweep.project(), encoder)
-    say(f"{', '.join(f'Table {n}' if isinstance(n, int) else n for n in tables)}: {describe}")
+    describe = {n: describe_data(sweep.project(), encoder, 'CE' if all(r.kind == 'ce' for r in rows_) else '') for n, rows_ in tables.items()}
+    for text in dict.fromkeys(describe.values()):
+        say(f"{', '.join(f'Table {n}' if isinstance(n, int) else n for n in tables if describe[n] == text)}: {text}")
     wanted = {r.digest: r for c in book.values() for r in c.asked}
     def ready(q):
         for c in book.values():
@@ -290,7 +292,7 @@ def run_tables(
         c.errors = failed
         c.__dict__.pop('records', None)
         if not c.asked or c.error: say('  ' + c.line())
-    made = [_assemble(n, rows_, book, describe, sweep) for n, rows_ in tables.items()]
+    made = [_assemble(n, rows_, book, describe[n], sweep) for n, rows_ in tables.items()]
     for t in made:
         t.write(sweep.out)
         for c in t.cells.values():

@@ -57,11 +57,11 @@ def _f1(counts):
 def _total(counts, known):
     return float(_f1(counts.sum(0))) if known.any() else nan
 
-# %% ../../nbs/train/metrics.ipynb #31237478
+# %% ../../nbs/train/metrics.ipynb #4016c9be
 def _index(x, k, what):
     "Class of each row `(n,)` from an index `(n,)` or `(n, 1)`, or from scores `(n, k)`."
     x = np.asarray(x, float)
-    if x.ndim == 2 and x.shape[1] == k: return np.where(np.isnan(x).any(1), nan, x.argmax(1))
+    if x.ndim == 2 and x.shape[1] == k: return np.where(np.isfinite(x).all(1), x.argmax(1), nan)
     if x.ndim > 2 or x.ndim == 2 and x.shape[1] != 1: raise InputError(f'{what} of shape {x.shape}: give (n,) or (n, {k})')
     x = x.ravel()
     if not np.isin(x[~np.isnan(x)], range(k)).all(): raise InputError(f'{what} must be a class from 0 to {k - 1}')
@@ -109,7 +109,7 @@ def f1_au(
     p, t, known = _au(pred, targ)
     return _total(_counts(p, t, known), known)
 
-# %% ../../nbs/train/metrics.ipynb #7bf5390c
+# %% ../../nbs/train/metrics.ipynb #1199f9df
 _PARTS = np.array([[b in parts for b in BASIC] for parts in COMPOUNDS.values()])
 
 def _basic6(pred, targ): return _one_of(pred, targ, len(BASIC))
@@ -125,10 +125,13 @@ def f1_basic6(
 def compound_of(
     probs:np.ndarray, # probabilities `(n, 6)` in the order of `BASIC`
 ) -> np.ndarray: # `(n,)` names from `COMPOUNDS`; of equal sums the first
-    "The official compound whose two parts have the largest summed probability."
-    return np.array(list(COMPOUNDS))[np.argmax(np.asarray(probs, float) @ _PARTS.T, 1)]
+    "The official compound whose two parts have the largest summed probability; a row that isn't finite raises `InputError`."
+    probs = np.asarray(probs, float)
+    bad = np.count_nonzero(~np.isfinite(probs).all(1))
+    if bad: raise InputError(f'{bad} rows of probabilities are NaN or infinite: leave out the frames without a prediction')
+    return np.array(list(COMPOUNDS))[np.argmax(probs @ _PARTS.T, 1)]
 
-# %% ../../nbs/train/metrics.ipynb #58f10612
+# %% ../../nbs/train/metrics.ipynb #743b4859
 def _compound(x):
     "Index in `COMPOUNDS` `(n,)` of names, indices, or multi-hots `(n, 6)`; NaN for what is none of the seven."
     x = np.asarray(x)
@@ -143,14 +146,17 @@ def _compound(x):
 
 def _ce7(pred, targ):
     pred = np.asarray(pred)
-    if pred.ndim == 2 and pred.shape[1] == len(BASIC): pred = compound_of(pred)
-    return _one_of(_compound(pred), _compound(targ), len(COMPOUNDS))
+    if pred.ndim == 2 and pred.shape[1] == len(BASIC):
+        pred, known = pred.astype(float), np.isfinite(pred.astype(float)).all(1)
+        pred = np.where(known[:, None], pred, nan) @ _PARTS.T
+    else: pred = _compound(pred)
+    return _one_of(pred, _compound(targ), len(COMPOUNDS))
 
 def f1_ce7(
     pred:np.ndarray, # probabilities `(n, 6)` in the order of `BASIC`, or compounds as names or indices `(n,)`
     targ:np.ndarray, # names, indices in `COMPOUNDS` `(n,)`, or multi-hot `(n, 6)`; what is none of the seven is not scored
 ) -> float: # 0…1; NaN when nothing is annotated
-    "F1 averaged over the seven official compounds."
+    "F1 averaged over the seven official compounds; a scored row that isn't finite raises `InputError`."
     p, t, known = _ce7(pred, targ)
     return _total(_counts(p, t, known), known)
 
@@ -314,7 +320,7 @@ def paired(
     note = '' if same else f'scored on different frames: {a.scored.sum():,} against {b.scored.sum():,}'
     return Difference(a.score - b.score, *_interval(a.draws - b.draws), note)
 
-# %% ../../nbs/train/metrics.ipynb #0fe5fc12
+# %% ../../nbs/train/metrics.ipynb #56b3e1c8
 def constant_score(
     task:str, # a key of `METRICS`
     train:np.ndarray, # training targets `(n, 21)`
@@ -327,7 +333,8 @@ def constant_score(
     if task in ('V', 'A'): return m(np.full(k, np.nanmean(targ)), val)
     if task == 'AU': return m(np.repeat((targ == 1).any(0)[None], k, 0), val)
     counts, _ = m.parts(np.zeros(len(targ)), targ)
-    return m(np.full(k, (counts[..., 0] + counts[..., 2]).sum(0).argmax()), val)
+    frames = (counts[..., 0] + counts[..., 2]).sum(0)
+    return m(np.full(k, frames.argmax()), val) if frames.any() else nan
 
 # %% ../../nbs/train/metrics.ipynb #fe2857c8
 def halves(

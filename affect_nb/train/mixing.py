@@ -89,7 +89,7 @@ def region_sides(
     top, bottom, left, right, weight = regions.T
     return (weight[:, None]*inside(h, top, bottom))[:, :, None], inside(w, left, right)[:, None]
 
-# %% ../../nbs/train/mixing.ipynb #2c6376b1
+# %% ../../nbs/train/mixing.ipynb #c32c4598
 def mix(
     x:torch.Tensor, # `(b, 3, h, w)` images, changed in place
     y:torch.Tensor, # `(b, 6)` labels in the order of `BASIC`, 0 or 1; NaN = not annotated
@@ -104,8 +104,11 @@ def mix(
     kinds, low, high = check_mixing(kinds, allowed, blend)
     partner, mixed = choose_partners(y, which, gen, allowed)
     rows, columns = region_sides(draw_regions(kinds, len(x), gen, low, high).to(x.device), *x.shape[2:])
+    few = 2*int(mixed.sum()) < len(x)
+    at = mixed.nonzero()[:, 0] if few else slice(None)
     for part, weight in zip(x.split(16, 2), rows.to(x.dtype).split(16, 1)):
-        part.lerp_(part.index_select(0, partner), (weight*columns.to(x.dtype))[:, None])
+        mine = part[at].lerp_(part.index_select(0, partner[at]), (weight[at]*columns[at].to(x.dtype))[:, None])
+        if few: part[at] = mine
     share = rows.mean(1)*columns.mean(2)
     both = (1 - share)*y + share*y[partner] if soft else y.maximum(y[partner])
     return x, torch.where(mixed[:, None], both, y), mixed
