@@ -159,24 +159,30 @@ def train(
     if stage_epochs or compound_share or mixup or cutmix: raise InputError("--stage-epochs, --compound-share, --mixup and --cutmix are for --tasks CE")
     _run('mtl', profile, data, out, encoder, seed, set, rerun, tasks=tasks, fuse=fuse, seq_len=seq_len, hop=hop, temporal=temporal, shuffle=shuffle, folds=folds, fold=fold)
 
-# %% ../nbs/cli.ipynb #bfb2fbdc
+# %% ../nbs/cli.ipynb #4d8e0e45
 @app.command()
 def submit(
     run:Annotated[str, typer.Argument(help='folder of a run of the compound track (affect train --tasks CE)')],
-    root:Annotated[str, typer.Argument(help='folder with one folder of extracted frames per video')],
-    list:Annotated[str, typer.Option('--list', help='the official list of the C-EXPR test set')],
+    frames:Annotated[str, typer.Argument(help="folder with one folder of extracted frames per video; empty: the project's c_expr")]='',
+    list:Annotated[str, typer.Option('--list', help="the official list of the C-EXPR test set; empty: test_list.txt in the project's c_expr")]='',
     out:Annotated[str, typer.Option(help='file to write')]='submission.txt',
-    smooth:Annotated[float, typer.Option(help='± frames over which probabilities are averaged; 0: none')]=10,
+    smooth:Annotated[float, typer.Option(min=0, help='± frames over which probabilities are averaged; 0: none')]=10,
+    faceless:Annotated[bool, typer.Option('--faceless', help='frames in which no face was found are missing: the nearest frame answers for them')]=False,
+    workers:Annotated[int, typer.Option(min=0, help='processes that decode; 0: this one')]=0,
+    data:Data='', profile:Profile='demo',
 ):
     "Predict the compound expressions of extracted frames and write the challenge's submission (paper 3.3)."
-    from affect_nb.experiments.submission import submit_compounds
-    print(submit_compounds(run, root, list, out, smooth))
+    from affect_nb.experiments.submission import c_expr_of, drawn_score, submit_compounds
+    if bool(frames) != bool(list) and not data: raise InputError("FRAMES and --list go together: give both, or --data with a project file that has a line 'c_expr: ROOT'")
+    root, test_list, drawn = (frames, list, False) if frames and list else c_expr_of(run, data, profile)
+    print(submit_compounds(run, frames or root, list or test_list, out, smooth, workers, faceless or drawn))
+    if drawn: print(f'embedded faces: this number tests the software, not the paper\n{drawn_score(out, root)}')
 
-# %% ../nbs/cli.ipynb #1d959259
+# %% ../nbs/cli.ipynb #dba340a8
 @app.command()
 def check(
-    root:Annotated[str, typer.Argument(help='root of a data set: s-Aff-Wild2, Aff-Wild2 per video, or unlabelled faces')],
-    images:Annotated[str, typer.Option(help='folder of the images, where it is not below the root')]='',
+    root:Annotated[str, typer.Argument(help='root of a data set (s-Aff-Wild2, Aff-Wild2 per video, RAF-DB, AffectNet, BP4D, C-EXPR-DB, unlabelled faces), a table of your own (.csv) or a project file (data.yaml)')],
+    images:Annotated[str, typer.Option(help='folder of the images, where it is not below the root (Aff-Wild2)')]='',
 ):
     "Read a data set and say what is in it and what is wrong with it; exit status 1 when something is."
     from affect_nb.data.check import check as check_root

@@ -101,7 +101,10 @@ ARGUMENTS = {
     'a module that is not there': (['train', '--temporal', 'no_such_module:Net', '--data', '{faces}'], ["'no_such_module:Net'", 'PYTHONPATH']),
     'stages': (['train', '--tasks', 'CE', '--stage-epochs', 'five', '--data', '{faces}'], ["--stage-epochs is 'five'"]),
     'stages without CE': (['train', '--tasks', 'V', '--mixup', '--data', '{faces}'], ['--tasks CE']),
-    'no run to submit': (['submit', 'no_run', 'no_frames', '--list', 'no_list.txt'], ['no_run']),
+    'no list to submit': (['submit', 'no_run', 'no_frames', '--list', 'no_list.txt'], ['no_list.txt']),
+    'no run to submit': (['submit', 'no_run'], ['no_run']),
+    'frames without a list': (['submit', 'no_run', 'no_frames'], ['FRAMES and --list']),
+    'no videos to submit': (['submit', 'no_run', '--data', '{faces}'], ['c_expr: ROOT']),
     'cell': (['show', '3.99'], ["'3.99'"]),
 }
 
@@ -118,6 +121,37 @@ def test_wrong_arguments(name, faces, tmp_path, monkeypatch, here):
 def test_a_wrong_argument_in_the_shell(faces, tmp_path):
     refused('train', '--seq-len', 5, '--hop', 6, '--data', faces, '--out', tmp_path/'out', says=['hop (W) is 6'])
     assert not (tmp_path/'out').exists()
+
+
+@pytest.fixture
+def ce_run(tmp_path):
+    "A run of the compound track that has learned nothing, and a profile with few drawn videos."
+    from affect_nb.models.affect import AffectModel
+    from affect_nb.models.mae import create_encoder, save_model
+    save_model(AffectModel(create_encoder(dict(img_size=32, patch_size=8, embed_dim=24, depth=1, num_heads=2)), ['CE']), tmp_path/'out/runs/CE')
+    (tmp_path/'out/data').mkdir()
+    (tmp_path/'few.yaml').write_text('base: smoke\nembedded: {c_expr: {videos: 3, frames: 8}}\n')
+    return tmp_path/'out/runs/CE'
+
+
+def test_submit(ce_run, tmp_path, here):
+    "Of drawn videos with their score; then of the same folder as a user's own, where frames without a face have to be named."
+    first, own, out = tmp_path/'first.txt', tmp_path/'own.txt', ['--out', tmp_path/'own.txt']
+    done = here('submit', ce_run, '--profile', tmp_path/'few.yaml', '--out', first)
+    assert not done.returncode and 'note: 3 of 24 listed frames' in done.stderr, done.stderr
+    path, words, score = done.stdout.splitlines()
+    assert path == str(first) and 'not the paper' in words and score.startswith('f1_ce7 ') and '[' in score and score.endswith(' of 3 groups')
+    root, = (tmp_path/'out/data').glob('c_expr-*/')
+    official = root/'test_list.txt'
+    (tmp_path/'data.yaml').write_text(f'table: {official}\nc_expr: {root}\n', encoding='utf-8')
+    for args in ([root, '--list', official], ['--data', tmp_path/'data.yaml']):
+        refused('submit', ce_run, *args, *out, says=['video 03: 5 frames', '--faceless'], by=here)
+        done = here('submit', ce_run, *args, *out, '--faceless', '--workers', 1)
+        assert not done.returncode and done.stdout.split() == [str(own)] and own.read_text() == first.read_text(), done.stderr
+        own.unlink()
+    before = official.read_bytes()
+    refused('submit', ce_run, root, '--list', official, '--out', official, '--faceless', says=['official list itself'], by=here)
+    assert official.read_bytes() == before
 
 
 FILES = {
@@ -143,7 +177,7 @@ ROWS = {
     'column': ('row,task,colour\nmine,V,red\n', ["unknown column 'colour'", 'baseline']),
     'baseline': ('row,task,baseline\nmine,V,3.99\n', ['mine.csv, line 2', "there is no baseline '3.99'"]),
     'another metric': ('row,task,baseline\nmine,V,3.1\n', ['mine.csv, line 2', 'f1_au', 'ccc_v']),
-    'share': ('row,task,stage_epochs,compound_share\nmine,CE,5 5,0 1.5\n', ['mine.csv, line 2', 'compound_share', 'between 0 and 1']),
+    'share': ('row,task,stage_epochs,compound_share\nmine,CE,5 5,0 1.5\n', ['mine.csv, line 2', 'compound_share', 'is no share']),
     'settings': ('row,task,settings\nmine,V,epoch: 3\n', ["unknown setting 'epoch'", 'epochs']),
 }
 

@@ -7,7 +7,7 @@ Docs: https://affect-nb.github.io/affect_nb/data/check.html.md"""
 # %% auto #0
 __all__ = ['LAYOUTS', 'Report', 'check_images', 'check_frames', 'check_aff_wild2', 'check_per_video', 'check_project', 'check']
 
-# %% ../../nbs/data/check.ipynb #f6327bcf
+# %% ../../nbs/data/check.ipynb #bdc15c39
 import csv, os, warnings
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +21,7 @@ from .aff_wild2 import (FILES, PAPER_COUNTS, annotation_files, clip_of, existing
                                       _read_lines, read_mtl_lines, read_per_video, split_name, unique_frames)
 from .affectnet import read_affectnet
 from .bp4d import read_bp4d
-from .c_expr import align, list_frames, read_test_list
+from .c_expr import check_videos, list_frames, read_test_list
 from .faces import list_faces
 from .images import SUFFIXES, read_image
 from .project import read_project_file
@@ -193,7 +193,7 @@ def _check_read(read, root, splits=()):
     r.problems += [f"no image of '{s}' is listed and there: copy them, or correct the list" for s in splits if s not in r.table]
     return r
 
-# %% ../../nbs/data/check.ipynb #2e0ec806
+# %% ../../nbs/data/check.ipynb #b91cfeac
 def _c_expr_list(root):
     "The list of C-EXPR-DB in `root`, or beside it with the first video of the list in `root`; None where there is none."
     for path in (f for d in (root, root.parent) for f in sorted(d.glob('*.txt')) if f.is_file()):
@@ -213,9 +213,7 @@ def _check_c_expr(root):
         found = df.merge(listed[['video', 'frame']], on=['video', 'frame'])
         report = check_frames(found, listed, root)
         if len(df) > len(found): report.notes.append(f'{len(df) - len(found):,} extracted frames are not listed')
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')
-            align(df[['video', 'frame']].assign(x=0.), listed)
+        check_videos(df, listed, faceless=True)
     except InputError as e: report.problems.append(str(e))
     return report
 

@@ -7,7 +7,7 @@ Docs: https://affect-nb.github.io/affect_nb/experiments/rows.html.md"""
 # %% auto #0
 __all__ = ['CONTROLS', 'METRIC', 'REFERENCE', 'OWN', 'Row', 'read_rows', 'claims', 'rows', 'row', 'own_rows']
 
-# %% ../../nbs/experiments/rows.ipynb #1f703b61
+# %% ../../nbs/experiments/rows.ipynb #0765c374
 import csv, difflib, io, json, math, re
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -20,6 +20,7 @@ from fastcore.basics import patch
 
 from ..frames import InputError
 from ..labels import TASKS, parse_tasks
+from ..train.schedule import read_stages
 
 # %% ../../nbs/experiments/rows.ipynb #eb499973
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ CONTROLS = MappingProxyType(dict( # what a control changes in the row it stands 
     shuffle='the frames of each window in random order', oracle='the labels themselves are fused', noise='noise is fused',
     module='the fusion module without other features', alone='joint training off', unmixed='no mixing'))
 
-# %% ../../nbs/experiments/rows.ipynb #2f6d7195
+# %% ../../nbs/experiments/rows.ipynb #f71c3ec8
 _COLUMNS = ('table', 'row', 'task', 'metric', 'fuse', 'joint', 'temporal', 'S', 'W', 'stage_epochs', 'compound_share', 'mixup', 'cutmix',
             'paper', 'note', 'from')
 METRIC = MappingProxyType(dict(V='ccc_v', A='ccc_a', EXPR='f1_expr', AU='f1_au', CE='f1_basic6')) # of a user's row
@@ -79,9 +80,7 @@ def _row(d):
     if not re.fullmatch(r'[1-9]\d*[a-z]?', d['row']): raise ValueError(f"row is '{d['row']}', but must be a number, with a letter for a control")
     many = lambda col, kind: tuple(_number(x, kind, col) for x in d[col].split())
     one = lambda col, kind: _number(d[col], kind, col, least=1) if d[col] else None
-    if any(x > 1 for x in many('compound_share', float)): raise ValueError(f"compound_share is '{d['compound_share']}', but a share is between 0 and 1")
-    if len(many('stage_epochs', int)) != len(many('compound_share', float)):
-        raise ValueError('stage_epochs and compound_share must have one number per stage')
+    if d['stage_epochs'] or d['compound_share']: read_stages(many('stage_epochs', int), many('compound_share', float))
     table = _number(d['table'], int, 'table', least=1)
     return Row(f"{table}.{d['row']}", table, d['row'], d['task'], d['metric'], tuple(parse_tasks(d['fuse'])), tuple(parse_tasks(d['joint'])),
                bool(_flag(d['temporal'], 'temporal')), one('S', int), one('W', int), many('stage_epochs', int), many('compound_share', float),
