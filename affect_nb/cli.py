@@ -18,7 +18,7 @@ import yaml
 
 from .frames import InputError, plain_warnings
 
-# %% ../nbs/cli.ipynb #ff252db2
+# %% ../nbs/cli.ipynb #0c1c3de7
 class _Commands(typer.core.TyperGroup):
     "Errors of the user's are one sentence; warnings are plain lines."
     def invoke(self, ctx):
@@ -40,20 +40,20 @@ Profile = Annotated[str, typer.Option(help='smoke, demo, paper, or the path of a
 Data = Annotated[str, typer.Option(help='root of a data set, or a project file (data.yaml); empty: the embedded faces')]
 Out = Annotated[str, typer.Option(help='output folder')]
 Encoder = Annotated[str, typer.Option(help="run folder, checkpoint file or timm name instead of the profile's pre-training")]
-Seed = Annotated[int, typer.Option(help='of everything random')]
+Seed = Annotated[int, typer.Option(help='of everything random in the run; what it starts from has seed 0')]
 Set = Annotated[list[str], typer.Option('--set', help="a setting of the profile's section, such as --set epochs=5; can be repeated")]
 Rerun = Annotated[str, typer.Option(help="never, or code: make runs of other code again; empty: as the profile says")]
 Folds = Annotated[int, typer.Option(min=0, help='K folds over training and validation groups; 0: the official split; 1: a refit on both, without validation')]
 Fold = Annotated[int, typer.Option(min=0, help='which of the folds validates, 0…K−1')]
-Workers = Annotated[int, typer.Option(help='runs at once; 0: as many as there are GPUs or cores')]
+Workers = Annotated[int, typer.Option(min=0, help='runs at once; 0: as many as there are GPUs or cores')]
 
-# %% ../nbs/cli.ipynb #7cf2a621
+# %% ../nbs/cli.ipynb #0dfb3a0a
 @app.command()
 def tables(
     tables:Annotated[str, typer.Option(help='numbers, such as 3 or 2,3,5; empty: all that there are')]='',
     rows:Annotated[str, typer.Option(help='a CSV file with rows of your own, run instead of the tables (or beside them, where both are given)')]='',
     profile:Profile='demo', data:Data='', out:Out='', encoder:Encoder='', seed:Seed=0,
-    seeds:Annotated[int, typer.Option(help='runs per row, each with its own seed; a cell is their mean')]=1,
+    seeds:Annotated[int, typer.Option(min=1, help='runs per row, each with its own seed (what they start from is shared); a cell is their mean')]=1,
     folds:Annotated[int, typer.Option(help='folds over training and validation groups; 0: the official split')]=0,
     workers:Workers=0, rerun:Rerun='',
     config:Annotated[str, typer.Option(help='a Parsl configuration, such as configs/slurm.py; empty: this machine')]='',

@@ -17,7 +17,7 @@ from filelock import FileLock
 from ..frames import InputError, write_atomically
 from .loaders import WindowDataset, Windows, make_loader
 
-# %% ../../nbs/data/features.ipynb #2b89a5da
+# %% ../../nbs/data/features.ipynb #dcef041b
 INDEX = ['source', 'split', 'video', 'frame']
 LOG = 'extractions.txt' # in a store: a line for each time that it was computed
 
@@ -25,14 +25,19 @@ def open_features(
     folder:str|Path, # a store written by `extract_features`
     df:pd.DataFrame, # the frames table it is to be used for, n rows
 ) -> np.ndarray: # `(n, d)` float32 memory map, in the order of `df`
-    "Open stored features; a store of other frames raises `InputError`."
-    folder = Path(folder)
-    index = pd.read_parquet(folder/'index.parquet')
+    "Open stored features; a store of other frames or another model, or a damaged one, raises `InputError`."
+    folder, again = Path(folder), 'delete the folder, it is made again'
+    try:
+        index, store = pd.read_parquet(folder/'index.parquet'), np.load(folder/'features.npy', mmap_mode='r')
+        name = (folder/'name').read_text(encoding='utf-8')
+    except (OSError, ValueError) as e: raise InputError(f"{folder}: these features can't be read ({str(e).splitlines()[0]}): {again}") from None
+    if name != folder.name: raise InputError(f"{folder}: these features were stored as {name}, for another model or other data: {again}")
     if len(index) != len(df) or not (index[INDEX].astype(str).to_numpy() == df[INDEX].astype(str).to_numpy()).all():
-        raise InputError(f"{folder}: these features belong to other frames than the table asks for: delete the folder, it is made again")
-    return np.load(folder/'features.npy', mmap_mode='r')
+        raise InputError(f"{folder}: these features belong to other frames than the table asks for: {again}")
+    if store.ndim != 2 or len(store) != len(df): raise InputError(f"{folder}: there are features of {len(store):,} frames, but {len(df):,} are listed: {again}")
+    return store
 
-# %% ../../nbs/data/features.ipynb #6096b7c5
+# %% ../../nbs/data/features.ipynb #d22f1e95
 def extract_features(
     build, # called only where the features are missing: returns a backbone, images `(m, 3, h, w)` → features `(m, d)`, and its `img_size`, `mean`, `std`
     df:pd.DataFrame, # frames table, n rows
@@ -68,6 +73,7 @@ def _extract(backbone, df, folder, batch_size, workers, preprocess):
         store[rows[:, 0].numpy()] = f
     store.flush()
     os.replace(part, folder/'features.npy')
+    write_atomically(folder/'name', lambda f: f.write_text(folder.name, encoding='utf-8'))
     write_atomically(folder/'index.parquet', df[INDEX].to_parquet)
 
 # %% ../../nbs/data/features.ipynb #12714897

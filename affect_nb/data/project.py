@@ -121,6 +121,15 @@ def supplements(self:Project,
         out[n] = df, np.flatnonzero((df['split'] == 'train').to_numpy() & annotated(df, tasks)), use
     return out
 
+# %% ../../nbs/data/project.ipynb #71be1026
+@patch(as_prop=True)
+def labelled(self:Project) -> list: # names from `TASKS`
+    "The tasks of the multi-task track that have labels both in training and in validation."
+    if 'labelled' not in self._extra:
+        there = [annotated(self.frames, [t]) for t in TASKS[:4]]
+        self._extra['labelled'] = [t for t, a in zip(TASKS, there) if all((a & (self.frames['split'] == s)).any() for s in ('train', 'val'))]
+    return self._extra['labelled']
+
 # %% ../../nbs/data/project.ipynb #3f310803
 @patch
 def _compound(self:Project): # those of `compound`, or an empty list

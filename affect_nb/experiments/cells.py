@@ -32,7 +32,7 @@ def combine(
     lo, hi = np.quantile(known, (.025, .975)) if len(known) else (np.nan, np.nan)
     return Bootstrap(metric or a.metric, float(how(*(p.score for p in parts))), float(lo), float(hi), draws, a.groups, np.max([p.scored for p in parts], 0), a.seed)
 
-# %% ../../nbs/experiments/cells.ipynb #990448d4
+# %% ../../nbs/experiments/cells.ipynb #43bf1e24
 @dataclass
 class Cell:
     "What a row's runs give for the row's task."
@@ -41,6 +41,7 @@ class Cell:
     out: Path
     folds: int = 1 # runs per seed
     errors: dict = field(default_factory=dict) # digest → message, of runs that failed
+    data: str = '' # what was used, and how it differs from the paper's inputs
 
     @property
     def asked(self): return [] if isinstance(self.requests, str) else self.requests # its runs; none where there is a reason

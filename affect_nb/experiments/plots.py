@@ -111,7 +111,7 @@ def plot_sequence_length(
     fig.subplots_adjust(left=.08, right=.99, top=.93, bottom=.37, wspace=.2)
     return fig
 
-# %% ../../nbs/experiments/plots.ipynb #ac9578f0
+# %% ../../nbs/experiments/plots.ipynb #9b2319ce
 def fusion_gains(
     tables:list, # of `tables.Table`; only numbers 2 and 5 are read
 ) -> pd.DataFrame: # setting, target, ours, lo, hi, paper, control; in the order of the tables
@@ -119,7 +119,7 @@ def fusion_gains(
     out = []
     for t in tables:
         if t.number not in (2, 5): continue
-        for d in t.differences().itertuples():
+        for d in t.differences().dropna(subset='ours').itertuples():
             r = t.cells[d.row].row
             if d.control not in ('', 'oracle', 'noise', 'module'): continue
             fused = '+'.join(r.fuse) or {'module': 'module only'}.get(d.control, d.control) or 'nothing'

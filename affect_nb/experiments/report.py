@@ -8,18 +8,18 @@ Docs: https://affect-nb.github.io/affect_nb/experiments/report.html.md"""
 __all__ = ['STYLE', 'shown', 'as_strings', 'to_markdown', 'to_latex', 'write_formats', 'html_table', 'picture', 'run_details',
            'table_section', 'execute_notebooks', 'write_report']
 
-# %% ../../nbs/experiments/report.ipynb #5137f1e6
-import base64, html, io, json, time
+# %% ../../nbs/experiments/report.ipynb #334ea7f2
+import base64, html, io, json, os, time
 from pathlib import Path
 
 import pandas as pd
 
 from .history import command_of
 from .plots import plots_of
-from .privacy import hide_in, path_hider, read_notebook, strip_faces
+from .privacy import hide_in, path_hider, read_notebook, roots_of, scrub, strip_faces
 from .records import git_commit, read_record, versions
 from .runs import ABLATIONS
-from .sweep import call_notebook
+from .sweep import WITH_FACES, call_notebook
 from .tables import Table, shared
 from ..frames import write_atomically
 
@@ -129,7 +129,7 @@ def picture(
 
 def _details(title, body, id=''): return f'<details{f" id={id!r}" if id else ""}><summary>{title}</summary>{body}</details>'
 
-# %% ../../nbs/experiments/report.ipynb #8b6aa39d
+# %% ../../nbs/experiments/report.ipynb #b4d1fa56
 def run_details(
     folder:Path, # of a run
     record:dict|None, # its record; None: it failed
@@ -166,11 +166,11 @@ def table_section(
         parts += ['<h3>Post-processing, before and after</h3><p>Fitted on one half of the groups and scored on the other, and swapped; held-out frames with what was fitted on all of validation.</p>', html_table(as_strings(p))]
     if len(c := table.claims()):
         said = 'These faces are drawn: the columns test the software, not the claims.' if table.embedded else 'Judged on these data: the sign, and whether the interval excludes zero.'
-        tau = ', '.join(f"{t or 'all tasks'} {x:.2f} ({n} rows)" for t, (x, n) in table.kendall().items())
+        tau = ', '.join(f"{t or 'all tasks'} {'–' if pd.isna(x) else f'{x:.2f}'} ({n} rows)" for t, (x, n) in table.kendall().items())
         parts += [f'<h3>The paper’s claims</h3><p class="{"warn" if table.embedded else ""}">{said}</p>', html_table(as_strings(c)), f'<p>Kendall’s τ with the order of the paper: {tau or "–"}</p>']
     return '\n'.join(parts)
 
-# %% ../../nbs/experiments/report.ipynb #ebd42127
+# %% ../../nbs/experiments/report.ipynb #5091857d
 def _newer(file, than): return file.exists() and file.stat().st_mtime_ns >= than.stat().st_mtime_ns
 
 def execute_notebooks(
@@ -181,10 +181,13 @@ def execute_notebooks(
     "Execute the notebooks of the paper's tables whose numbers have changed, two at a time; not where a row failed, which would be tried again."
     from concurrent.futures import ThreadPoolExecutor
     stale = [t for t in tables if isinstance(t.number, int) and not any(c.error for c in t.book.values()) and not _newer(out/'tables'/f'{t.name}.ipynb', out/'tables'/f'{t.name}.csv')]
-    with ThreadPoolExecutor(2) as pool:
-        for _ in pool.map(lambda t: call_notebook(ABLATIONS/f'{t.name}.ipynb', out/'tables'/f'{t.name}.ipynb', out=str(out), **parameters), stale): pass
+    def make(table):
+        copy, data = out/'tables'/f'{table.name}.ipynb', parameters.get('data')
+        call_notebook(ABLATIONS/copy.name, copy, out=str(out), **parameters)
+        if not os.environ.get(WITH_FACES): scrub(copy, roots_of(out, data), faces=not data)
+    with ThreadPoolExecutor(2) as pool: list(pool.map(make, stale))
 
-# %% ../../nbs/experiments/report.ipynb #0370a88a
+# %% ../../nbs/experiments/report.ipynb #13996c3f
 def write_report(
     tables:list, # of `Table`
     out:str|Path, # output folder
@@ -195,7 +198,7 @@ def write_report(
     "Write the report, and each table as Markdown, LaTeX and PDF."
     import matplotlib.pyplot as plt
     out, embedded = Path(out), all(t.embedded for t in tables)
-    hide = (lambda s, html=False: s) if with_faces else path_hider(dict(out=out, **(dict(data=data) if data else {})))
+    hide = (lambda s, html=False: s) if with_faces else path_hider(roots_of(out, data))
     sections, runs = [], {}
     for t in tables:
         figures = plots_of(t)

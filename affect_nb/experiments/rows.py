@@ -161,7 +161,7 @@ def row(
     near = difflib.get_close_matches(id, _all(), n=4, cutoff=.5) or ['3.1', '3.11']
     raise InputError(f"unknown row '{id}': did you mean {', '.join(near)}?")
 
-# %% ../../nbs/experiments/rows.ipynb #c6ecc132
+# %% ../../nbs/experiments/rows.ipynb #8f817dcb
 OWN = ('row', 'task', 'baseline', 'fuse', 'joint', 'temporal', 'S', 'W', 'stage_epochs', 'compound_share', 'mixup', 'cutmix', 'encoder', 'loss', 'data', 'settings', 'note')
 
 def _own_row(d):
@@ -169,22 +169,29 @@ def _own_row(d):
     if not re.fullmatch(r'[A-Za-z][\w-]{0,39}', d['row']): raise ValueError(f"row is '{d['row']}', but must be a name of letters, digits, - and _, starting with a letter")
     name, d = d['row'], {**dict.fromkeys(OWN, ''), **d}
     settings = yaml.safe_load('{' + d['settings'] + '}') if d['settings'] else {}
+    try: json.dumps(settings)
+    except TypeError: raise ValueError(f"settings is '{d['settings']}', but must be names with numbers, texts or lists, such as epochs: 5") from None
+    if d['task'] not in TASKS: raise ValueError(f"task is '{d['task']}', but a row is scored on one task: choose from {', '.join(TASKS)}")
+    if d['task'] == 'CE' and not d['stage_epochs']: raise ValueError("a row of the task CE needs stage_epochs and compound_share, such as 5 5 and 0 1")
     if d['loss']: settings['loss'] = d['loss']
     single = d['task'] != 'CE'
     plain = dict.fromkeys(_COLUMNS, '') | dict(table='1', row='1', joint=d['task'] if single else '', S='1', metric=METRIC.get(d['task'], ''))
     temporal = d['temporal'] if d['temporal'] not in _FLAGS else ''
     r = _row(plain | {k: v for k, v in d.items() if k in _COLUMNS and v} | dict(row='1', temporal=d['temporal'] if not temporal else ''))
+    if single and d['task'] not in r.joint: raise ValueError(f"joint is '{d['joint']}', but must have the row's task {d['task']} in it")
     return replace(r, id=name, table=0, row=name, W=r.W or r.S, temporal=temporal or (r.S > 1 if d['temporal'] == '' else r.temporal), baseline=d['baseline'] or None,
                    encoder=d['encoder'], data=d['data'], settings=json.dumps(settings, sort_keys=True) if settings else '')
 
-# %% ../../nbs/experiments/rows.ipynb #2b55e2ff
+# %% ../../nbs/experiments/rows.ipynb #97e28603
 def own_rows(
     path:str|Path, # a CSV file with `row`, `task`, and any others of `OWN`
 ) -> list: # of `Row`: the file's, and the rows of the paper that they are compared with
     "Read a user's rows; an unknown column, value or baseline raises `InputError` naming file and line."
     path, found = Path(path), {}
     if not path.is_file(): raise InputError(f"there is no file of rows '{path}': give the path of a CSV file with the columns row and task")
-    reader = csv.DictReader(io.StringIO(path.read_text(encoding='utf-8-sig')))
+    if re.match(r'table_\d', path.stem): raise InputError(f"{path.name}: a table of the paper has this name: rename the file")
+    try: reader = csv.DictReader(io.StringIO(path.read_text(encoding='utf-8-sig')))
+    except UnicodeDecodeError: raise InputError(f"{path.name} is not UTF-8 text: save it as 'CSV UTF-8'") from None
     columns, lines = reader.fieldnames or [], {}
     for c in ('row', 'task'):
         if c not in columns: raise InputError(f"{path.name}: column '{c}' is missing from the first line")
@@ -197,6 +204,7 @@ def own_rows(
         except (ValueError, yaml.YAMLError) as e: raise InputError(f'{where}: {str(e).splitlines()[0]}') from None
         if r.id in found: raise InputError(f'{where}: row {r.id} is there twice')
         found[r.id], lines[r.id] = r, where
+    if not found: raise InputError(f"{path.name} has no row: add a line for each")
     return _with_baselines(found, lines)
 
 def _with_baselines(found, lines):

@@ -202,7 +202,7 @@ def check_settings(
     if makes and p['tune'] == 'head': raise InputError("tune is 'head', but compounds can't be generated from stored features: choose last or all, or turn mixup and cutmix off")
     if p['class_weighted']: raise InputError("class_weighted has no effect on compound expressions: leave it out")
 
-# %% ../../nbs/experiments/runs.ipynb #27130122
+# %% ../../nbs/experiments/runs.ipynb #0f94bf85
 def resolve(
     kind:str, # a name from `KINDS`
     profile:dict, # of `read_profile`
@@ -214,8 +214,9 @@ def resolve(
         if name not in ASKED[kind]: raise InputError(f"unknown parameter '{name}' of a {kind} run: choose from {', '.join(ASKED[kind])}")
     p = {**ASKED[kind], **asked}
     section = dict(profile[kind])
-    by_tasks = section.pop('by_tasks', {})
-    try: p |= {k: parse_fuse(p[k]) if k == 'fuse' else parse_tasks(p[k]) for k in ('tasks', 'fuse') if k in p}
+    try:
+        by_tasks = {'+'.join(parse_tasks(k)): v for k, v in section.pop('by_tasks', {}).items()}
+        p |= {k: parse_fuse(p[k]) if k == 'fuse' else parse_tasks(p[k]) for k in ('tasks', 'fuse') if k in p}
     except ValueError as e: raise InputError(str(e)) from None
     if 'tasks' in p and not p['tasks']: raise InputError(f"tasks is empty: choose from {', '.join(TASKS)}")
     section = _merge(section, by_tasks.get('+'.join(p.get('tasks', [])), {}), 'by_tasks')
@@ -244,7 +245,7 @@ def lacks(
     if not alone['val'].any(): return 'no validation image has one of the six basic expressions alone'
     return 'no training image shows a compound, and none is to be made' if compounds and not (labels['train'].sum(1) > 1).any() else ''
 
-# %% ../../nbs/experiments/runs.ipynb #edcf245e
+# %% ../../nbs/experiments/runs.ipynb #bdcefa3d
 def _fine_tuned(encoder):
     "Whether a model has been through the supervised stage: a run folder of `finetune` or `mtl`."
     config = Path(str(encoder))/'config.json'
@@ -263,6 +264,7 @@ def plan(
 ) -> Request: # with the chain upstream
     "The request for a run, and for the runs it starts from."
     prof = read_profile(profile)
+    if kind == 'finetune' and 'tasks' not in asked and project.labelled: asked['tasks'] = project.labelled # where rows start from: whatever has labels
     params = resolve(kind, prof, settings, **asked)
     call = dict(profile=str(profile), data=str(data), seed=seed, settings=settings or {}) | {k: params[k] for k in ASKED[kind]}
     if encoder: call['encoder'] = str(encoder)
@@ -280,6 +282,8 @@ def plan(
     identity['extra'] = project.extra_for(params['tasks'], params['extra'])
     again = lambda kind, **kw: plan(kind, project, profile, data, encoder, folds=params['folds'], fold=params['fold'], **kw)
     here = bool(encoder) and (kind == 'finetune' or _fine_tuned(encoder))
+    if params['folds'] > 1 and encoder and _fine_tuned(encoder):
+        raise InputError(f"encoder {encoder} has seen labels of persons that the folds validate on: give a pre-trained one, each fold fine-tunes its own")
     up = None if here else plan('pretrain', project, profile, data, encoder) if kind == 'finetune' else again('finetune')
     others = () if kind == 'finetune' else tuple(again('mtl', tasks=[t], settings=prof['mtl']['single']) for t in params['fuse'] if t not in FUSED)
     identity.pop('single', None)

@@ -8,7 +8,7 @@ Docs: https://affect-nb.github.io/affect_nb/experiments/sweep.html.md"""
 __all__ = ['WITH_FACES', 'RunFailed', 'disk_full', 'plain_disk_full', 'call_notebook', 'execute', 'machine', 'to_make',
            'sweep_lock', 'Progress', 'duration', 'last_loss', 'load_config', 'work', 'ensure']
 
-# %% ../../nbs/experiments/sweep.ipynb #70cceca1
+# %% ../../nbs/experiments/sweep.ipynb #50fb2973
 import csv, errno, json, os, queue, re, runpy, shutil, signal, socket, sys, tempfile, threading, time
 from concurrent.futures import FIRST_COMPLETED, wait
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ from pathlib import Path
 from fastcore.basics import patch
 from filelock import FileLock, Timeout
 
-from .privacy import scrub
+from .privacy import roots_of, scrub
 from .records import code_digest, finished, read_record, run_folder
 from .runs import Request, notebook
 from ..frames import InputError, write_atomically
@@ -85,7 +85,7 @@ def _drop_half(copy):
     except FileNotFoundError: pass
     except ValueError: copy.unlink()
 
-# %% ../../nbs/experiments/sweep.ipynb #4340197d
+# %% ../../nbs/experiments/sweep.ipynb #a727fecc
 def execute(
     request:Request, # the run
     out:str|Path, # output folder
@@ -111,7 +111,7 @@ def execute(
 def _hide(file, request, out):
     "Take paths, and faces of data that aren't drawn, out of an executed notebook, unless the user asked to keep them."
     data = request.call.get('data', '')
-    if file.exists() and not os.environ.get(WITH_FACES): scrub(file, dict(out=out, **(dict(data=data) if data else {})), faces=not data)
+    if file.exists() and not os.environ.get(WITH_FACES): scrub(file, roots_of(out, data), faces=not data)
 
 WITH_FACES = 'AFFECT_WITH_FACES' # environment variable: keep what would be hidden in executed notebooks
 _STOP = threading.Event() # set when the sweep is interrupted: nothing more is started
@@ -338,7 +338,7 @@ def _apps(out, rerun, workers, config):
     finally:
         if run_dir: shutil.rmtree(run_dir, ignore_errors=True)
 
-# %% ../../nbs/experiments/sweep.ipynb #b6f8c105
+# %% ../../nbs/experiments/sweep.ipynb #c9f6a39d
 def _run_all(requests, out, rerun, workers, config=''):
     "Yield lists of (request, error or None) as runs end; an empty list each second."
     _STOP.clear()
@@ -362,7 +362,7 @@ def _reason(request, error, errors):
     from parsl.dataflow.errors import DependencyError
     if not isinstance(error, DependencyError): return error
     first = next((r for r in request.chain() if errors.get(r.digest) and not isinstance(errors[r.digest], DependencyError)), request.parents()[0])
-    return RunFailed(f'not started: {first.name}, which it starts from, failed')
+    return RunFailed(f'not started: {first.name}, which it starts from, failed: {errors.get(first.digest)}')
 
 # %% ../../nbs/experiments/sweep.ipynb #8d8851d7
 def ensure(

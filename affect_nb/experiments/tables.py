@@ -8,7 +8,7 @@ Docs: https://affect-nb.github.io/affect_nb/experiments/tables.html.md"""
 __all__ = ['EMBEDDED', 'PAPER_FRAMES', 'PAPER_FACES', 'SUPPLEMENTS', 'COLUMNS', 'describe_data', 'not_applicable', 'Sweep',
            'Table', 'table_numbers', 'cells_of', 'run_tables', 'run_table', 'forecast_tables', 'plan_sweep', 'shared']
 
-# %% ../../nbs/experiments/tables.ipynb #4eaa6752
+# %% ../../nbs/experiments/tables.ipynb #4aa82441
 import json, tempfile
 from collections import Counter
 from dataclasses import dataclass, field
@@ -24,10 +24,10 @@ from .rows import Row, claims as claims_of, own_rows, row as row_of, rows as row
 from .runs import ABLATIONS, from_root, lacks, plan, read_profile
 from .sweep import ensure
 from ..frames import InputError, annotated, plain_warnings, targets, write_atomically
-from ..labels import Y
+from ..labels import TASKS, Y
 from ..train.metrics import paired
 
-# %% ../../nbs/experiments/tables.ipynb #5136306c
+# %% ../../nbs/experiments/tables.ipynb #cd76ecbb
 EMBEDDED = 'embedded faces (drawn): they test the software, not the paper'
 PAPER_FRAMES, PAPER_FACES = 141_431, 4_500_000 # training frames of Aff-Wild2 (§4.1) and faces of pre-training (§3.1)
 SUPPLEMENTS = dict(bp4d='AU without BP4D', raf_db='EXPR without RAF-DB', affectnet='EXPR and fine-tuning without AffectNet') # what a missing set means
@@ -36,6 +36,7 @@ def describe_data(
     project:Project, # the data
     encoder:str='', # a given encoder, where the profile's own pre-training was not used
     track:str='', # 'CE': the compound track
+    model:str='', # what the profile's pre-training starts from
 ) -> str: # one line for the column `data`
     "What was used, and how it differs from the paper's inputs."
     if project.embedded: return EMBEDDED
@@ -49,12 +50,15 @@ def describe_data(
         if not n: differs.append('not fine-tuned on Aff-Wild2 and AffectNet')
     else:
         differs = [] if n == PAPER_FRAMES else [f'{n:,} training frames (paper: {PAPER_FRAMES:,} of Aff-Wild2)']
+        if unlabelled := [t for t in TASKS[:4] if t not in project.labelled]: differs.append(f"no labels of {', '.join(unlabelled)}")
         differs += [text for name, text in SUPPLEMENTS.items() if not project.has_extra(name)]
     if encoder: differs.append(f'encoder {Path(encoder).name}')
-    elif faces != PAPER_FACES: differs.append(f'pre-trained on {faces:,} images (paper: {PAPER_FACES:,})')
+    else:
+        if faces != PAPER_FACES: differs.append(f'pre-trained on {faces:,} images (paper: {PAPER_FACES:,})')
+        if model == 'shipped': differs.append("from the package's encoder, which has learnt from drawn faces")
     return project.source + (f"; inputs differ from the paper: {'; '.join(differs)}" if differs else '')
 
-# %% ../../nbs/experiments/tables.ipynb #f695b612
+# %% ../../nbs/experiments/tables.ipynb #a20e97b4
 def not_applicable(
     row:Row, # of a table
     project:Project, # the data
@@ -68,13 +72,13 @@ def not_applicable(
     if not len(f): return 'not applicable: these data have no frames of Aff-Wild2'
     longest = f.groupby(['source', 'split', 'video'], observed=True).size().groupby('split').max()
     if row.temporal and longest.reindex(['train', 'val']).min() < 2: return 'not applicable: no video is longer than 1 frame'
-    for task in row.joint:
+    for task in (*row.joint, *row.fuse):
         for split in ('train', 'val'):
             part = f[f['split'] == split]
             if not len(part) or not annotated(part, [task]).any(): return f'not applicable: no {split} frame is annotated for {task}'
     return ''
 
-# %% ../../nbs/experiments/tables.ipynb #77be2693
+# %% ../../nbs/experiments/tables.ipynb #f62b975a
 @dataclass
 class Sweep:
     "What is asked for: the same for all tables of a call."
@@ -87,6 +91,7 @@ class Sweep:
     folds: int = 0 # over training and validation groups; 0: the official split
     cache: str = '' # folder for drawn data sets; '': in the output folder
     projects: dict = field(default_factory=dict, repr=False) # data → `Project`
+    described: dict = field(default_factory=dict, repr=False) # of `describe`
 
     def project(self, data=None):
         "The opened data."
@@ -95,20 +100,30 @@ class Sweep:
         return self.projects[data]
 
 @patch
+def describe(self:Sweep,
+    row:Row, # of a table, or a user's
+) -> str: # as from `describe_data`
+    "What a row is made from."
+    ask = row.data or self.data, row.encoder or self.encoder, 'CE' if row.kind == 'ce' else ''
+    if ask not in self.described: self.described[ask] = describe_data(self.project(ask[0]), *ask[1:], read_profile(self.profile)['pretrain']['model'])
+    return self.described[ask]
+
+@patch
 def cell(self:Sweep,
     row:Row, # of a table, or a user's
 ) -> Cell: # with its requests, or the reason why there are none
     "The runs behind a row."
     data = row.data or self.data
     project, k = self.project(data), max(1, self.folds)
-    if reason := not_applicable(row, project): return Cell(row, reason, Path(self.out))
+    if reason := not_applicable(row, project): return Cell(row, reason, Path(self.out), data=self.describe(row))
     k = k if row.kind == 'mtl' else 1 # the compound track has one split
     ask = dict(row.run_params(), folds=self.folds) if self.folds and row.kind == 'mtl' else row.run_params()
-    requests = [plan(row.kind, project, self.profile, data, row.encoder or self.encoder, self.seed + s, json.loads(row.settings or '{}'), **ask, **(dict(fold=f) if 'folds' in ask else {}))
-                for s in range(self.seeds) for f in range(k)]
-    return Cell(row, requests, Path(self.out), k)
+    try: requests = [plan(row.kind, project, self.profile, data, row.encoder or self.encoder, self.seed + s, json.loads(row.settings or '{}'), **ask, **(dict(fold=f) if 'folds' in ask else {}))
+                     for s in range(self.seeds) for f in range(k)]
+    except InputError as e: raise InputError(f'row {row.id}: {e}') from None
+    return Cell(row, requests, Path(self.out), k, data=self.describe(row))
 
-# %% ../../nbs/experiments/tables.ipynb #2a60977f
+# %% ../../nbs/experiments/tables.ipynb #83f711f4
 COLUMNS = ('row', 'task', 'metric', 'fuse', 'joint', 'S', 'W', 'stage_epochs', 'compound_share', 'mixup', 'cutmix', 'paper', 'ours', 'lo', 'hi',
            'held_out', 'seeds', 'scored', 'data', 'runs')
 
@@ -126,7 +141,7 @@ class Table:
     def name(self): return f'table_{self.number}' if isinstance(self.number, int) else self.number # of its files
 
     @property
-    def embedded(self): return self.data.startswith(EMBEDDED)
+    def embedded(self): return all((c.data or self.data).startswith(EMBEDDED) for c in self.cells.values())
 
     def frame(self) -> pd.DataFrame: # one row per cell, the columns of `COLUMNS`
         "The table as other programs read it."
@@ -139,32 +154,37 @@ class Table:
                         joint=join(r.joint), S=r.S, W=r.W, stage_epochs=join(r.stage_epochs, ' '), compound_share=join(r.compound_share, ' '), mixup=r.mixup,
                         cutmix=r.cutmix, paper=r.paper, ours=ours.get('score'), lo=ours.get('lo'), hi=ours.get('hi'), held_out=held.get('score'),
                         seeds=len({rec['seed'] for rec in c.records}), scored=ours.get('scored', 0),
-                        data='; '.join(filter(None, [c.status, used, self.data])), runs=' '.join(dict.fromkeys(f.name for f in c.folders)) if m else '')
+                        data='; '.join(filter(None, [c.status, used, c.data or self.data])), runs=' '.join(dict.fromkeys(f.name for f in c.folders)) if m else '')
         return pd.DataFrame([one(c) for c in self.cells.values()], columns=COLUMNS)
 
-# %% ../../nbs/experiments/tables.ipynb #7a33aafa
+# %% ../../nbs/experiments/tables.ipynb #7a04c1bc
 @patch
 def difference(self:Table,
     id:str, # of the row
     baseline:str|None, # of the row it is compared with
-): # `train.metrics.Difference`, or None where one of them has no number
+): # `train.metrics.Difference`, or None where one of them has no number, or they are of other data
     "Row minus baseline on the same draws."
+    try: return self._paired(id, baseline)
+    except InputError: return None
+
+@patch
+def _paired(self:Table, id, baseline):
     a, b = self.book.get(id), self.book.get(baseline)
     if not (a and b and a.metrics and b.metrics) or a.draws is None or b.draws is None: return None
-    try: return paired(a.draws, b.draws)
-    except InputError: return None
+    return paired(a.draws, b.draws)
 
 @patch
 def differences(self:Table) -> pd.DataFrame: # one row per cell that has a baseline
     "Row minus baseline, beside the paper's difference."
     out = []
     for c in self.cells.values():
-        d = self.difference(c.row.id, c.row.baseline)
-        if d is None: continue
-        b = self.book[c.row.baseline].row
-        paper = None if c.row.paper is None or b.paper is None else round(c.row.paper - b.paper, 4)
-        out.append(dict(row=c.row.id, baseline=b.id, task=c.row.task, control=c.row.control, paper=paper,
-                        ours=round(d.diff, 4), lo=round(d.lo, 4), hi=round(d.hi, 4), note=d.note))
+        b, found = self.book.get(c.row.baseline), {}
+        try: d = self._paired(c.row.id, c.row.baseline)
+        except InputError as e: found = dict(ours=None, lo=None, hi=None, note=str(e))
+        else: found = dict(ours=round(d.diff, 4), lo=round(d.lo, 4), hi=round(d.hi, 4), note=d.note) if d else {}
+        if not found: continue
+        paper = None if c.row.paper is None or b.row.paper is None else round(c.row.paper - b.row.paper, 4)
+        out.append(dict(row=c.row.id, baseline=b.row.id, task=c.row.task, control=c.row.control, paper=paper, **found))
     return pd.DataFrame(out, columns=['row', 'baseline', 'task', 'control', 'paper', 'ours', 'lo', 'hi', 'note'])
 
 # %% ../../nbs/experiments/tables.ipynb #e37395f7
@@ -205,31 +225,33 @@ def claims(self:Table) -> pd.DataFrame: # claim, row, baseline, sign, paper, our
         out.append(dict(claim=c.claim, row=c.row, baseline=c.baseline_row, sign=c.sign, paper=c.printed_difference, **found))
     return pd.DataFrame(out, columns=['claim', 'row', 'baseline', 'sign', 'paper', 'ours', 'lo', 'hi', 'agrees', 'zero_excluded'])
 
-# %% ../../nbs/experiments/tables.ipynb #cc9cccc2
+# %% ../../nbs/experiments/tables.ipynb #38b0a4d0
 @patch
 def kendall(self:Table) -> dict: # task → (τ, rows); '' is the whole table: pairs of rows of the same task
-    "How far our rows stand in the paper's order."
-    from scipy.stats import kendalltau
-    out, pairs = {}, []
+    "How far our rows stand in the paper's order (τ-b)."
+    signs = []
+    tau = lambda p, o: float(p @ o / np.sqrt((p @ p) * (o @ o))) if (p @ p) * (o @ o) else np.nan # of the signs of all pairs
+    out = {}
     for task in dict.fromkeys(c.row.task for c in self.cells.values()):
         both = [(c.row.paper, c.metrics['ours']['score']) for c in self.cells.values()
                 if c.row.task == task and c.row.paper is not None and c.metrics and c.metrics['ours']['score'] is not None]
         if len(both) < 3: continue
-        paper, ours = np.array(both).T
-        out[task] = float(kendalltau(paper, ours).statistic), len(both)
         i, j = np.triu_indices(len(both), 1)
-        pairs += list(np.sign((paper[i] - paper[j]) * (ours[i] - ours[j])))
-    return out | ({'': (float(np.mean(pairs)), sum(n for _, n in out.values()))} if pairs else {})
+        signs.append(np.array([np.sign(x[i] - x[j]) for x in np.array(both).T]))
+        out[task] = tau(*signs[-1]), len(both)
+    return out | ({'': (tau(*np.concatenate(signs, 1)), sum(n for _, n in out.values()))} if signs else {})
 
 @patch
 def write(self:Table,
     out:str|Path, # output folder
 ) -> Path: # the CSV file
-    "Write the table, its differences, its post-processing and its claims as CSV files."
+    "Write the table, its differences, its post-processing, its claims and its order as CSV files."
     folder = Path(out)/'tables'
     folder.mkdir(parents=True, exist_ok=True)
-    parts = [('_compounds', c)] if len(c := self.compounds()) else []
-    for end, df in (*parts, ('_differences', self.differences()), ('_postprocessing', self.postprocessing()), ('_claims', self.claims()), ('', self.frame())):
+    order = pd.DataFrame([dict(task=t or 'all', tau=x, rows=n) for t, (x, n) in self.kendall().items()], columns=['task', 'tau', 'rows'])
+    parts = dict(differences=self.differences(), postprocessing=self.postprocessing(), claims=self.claims(), kendall=order)
+    if len(c := self.compounds()): parts['compounds'] = c
+    for end, df in (*((f'_{k}', p.assign(data=self.data)) for k, p in parts.items()), ('', self.frame())):
         file, text = folder/f'{self.name}{end}.csv', df.to_csv(index=False)
         if not file.exists() or file.read_text(encoding='utf-8') != text: write_atomically(file, lambda f: f.write_text(text, encoding='utf-8', newline=''))
     return folder/f'{self.name}.csv'
@@ -259,7 +281,7 @@ def cells_of(
         if r.kind != 'assembled' and r.id not in book: book[r.id] = sweep.cell(r)
     return tables, book
 
-# %% ../../nbs/experiments/tables.ipynb #5bab12b4
+# %% ../../nbs/experiments/tables.ipynb #ab6c1777
 def run_tables(
     numbers:list, # of the paper's tables
     profile:str='demo', # name or file
@@ -278,7 +300,7 @@ def run_tables(
     "Make whatever runs are missing, print each row as soon as it is there, and assemble the tables."
     sweep, rerun = plan_sweep(numbers, profile, data, out, encoder, seed, seeds, folds, rerun, rows)
     tables, book = cells_of(sweep, numbers, rows)
-    describe = {n: describe_data(sweep.project(), encoder, 'CE' if all(r.kind == 'ce' for r in rows_) else '') for n, rows_ in tables.items()}
+    describe = {n: ' | '.join(dict.fromkeys(sweep.describe(r) for r in rows_)) for n, rows_ in tables.items()}
     for text in dict.fromkeys(describe.values()):
         say(f"{', '.join(f'Table {n}' if isinstance(n, int) else n for n in tables if describe[n] == text)}: {text}")
     wanted = {r.digest: r for c in book.values() for r in c.asked}

@@ -44,15 +44,15 @@ def ccc(
     spread = x.var() + y.var() + (x.mean() - y.mean())**2
     return float(2*np.mean((x - x.mean())*(y - y.mean()))/spread) if spread > 1e-15 else 0.
 
-# %% ../../nbs/train/metrics.ipynb #2f9615b4
+# %% ../../nbs/train/metrics.ipynb #4af534a6
 def _counts(p, t, known):
-    "True positives, false positives and false negatives `(n, k, 3)` from bool `(n, k)` predictions, targets and mask."
-    return np.stack([p & t & known, p & ~t & known, ~p & t & known], -1)
+    "True positives, false positives, false negatives and annotated frames `(n, k, 4)` from bool `(n, k)` predictions, targets and mask."
+    return np.stack([p & t & known, p & ~t & known, ~p & t & known, np.broadcast_to(known, p.shape)], -1)
 
 def _f1(counts):
-    "Macro F1 `(…)` of the counts `(…, k, 3)`."
-    tp, wrong = counts[..., 0], counts[..., 1] + counts[..., 2]
-    return np.mean(2*tp/np.maximum(2*tp + wrong, 1), -1)
+    "Macro F1 `(…)` of the counts `(…, k, 4)`, over the classes that are annotated at all."
+    tp, wrong, there = counts[..., 0], counts[..., 1] + counts[..., 2], counts[..., 3] > 0
+    return (2*tp/np.maximum(2*tp + wrong, 1)*there).sum(-1)/np.maximum(there.sum(-1), 1)
 
 def _total(counts, known):
     return float(_f1(counts.sum(0))) if known.any() else nan
@@ -89,7 +89,7 @@ def f1_expr(
     p, t, known = _expr(pred, targ)
     return _total(_counts(p, t, known), known)
 
-# %% ../../nbs/train/metrics.ipynb #5b16d17a
+# %% ../../nbs/train/metrics.ipynb #9a341af4
 def _au(pred, targ):
     p, t = np.asarray(pred, float), np.asarray(targ, float)
     if p.shape != t.shape or p.ndim != 2:
@@ -105,7 +105,7 @@ def f1_au(
     pred:np.ndarray, # probabilities, or 0 and 1, `(n, 12)`; present from .5 on
     targ:np.ndarray, # 0 or 1 `(n, 12)`; NaN = not annotated
 ) -> float: # 0…1; NaN when nothing is annotated
-    "F1 averaged over the twelve action units."
+    "F1 averaged over the twelve action units, or those of them that are annotated at all."
     p, t, known = _au(pred, targ)
     return _total(_counts(p, t, known), known)
 
