@@ -245,12 +245,20 @@ def lacks(
     if not alone['val'].any(): return 'no validation image has one of the six basic expressions alone'
     return 'no training image shows a compound, and none is to be made' if compounds and not (labels['train'].sum(1) > 1).any() else ''
 
-# %% ../../nbs/experiments/runs.ipynb #bdcefa3d
+# %% ../../nbs/experiments/runs.ipynb #e74795bd
 def _fine_tuned(encoder):
     "Whether a model has been through the supervised stage: a run folder of `finetune` or `mtl`."
     config = Path(str(encoder))/'config.json'
     try: return json.loads(config.read_text(encoding='utf-8')).get('kind') == 'AffectModel'
     except (OSError, ValueError): return False
+
+def _has_seen(encoder, project):
+    "Whether a model's record says that it was trained on the labels of these data."
+    try: record = json.loads((Path(str(encoder))/'record.json').read_text(encoding='utf-8'))
+    except (OSError, ValueError): return False
+    extra = record['params'].get('extra', {})
+    known = record['kind'] in ('finetune', 'mtl') and all(project.has_extra(n) for names in extra.values() for n in names)
+    return known and record['data']['digest'] == project.digest_with(extra)
 
 def plan(
     kind:str, # a name from `KINDS`
@@ -282,7 +290,7 @@ def plan(
     identity['extra'] = project.extra_for(params['tasks'], params['extra'])
     again = lambda kind, **kw: plan(kind, project, profile, data, encoder, folds=params['folds'], fold=params['fold'], **kw)
     here = bool(encoder) and (kind == 'finetune' or _fine_tuned(encoder))
-    if params['folds'] > 1 and encoder and _fine_tuned(encoder):
+    if params['folds'] > 1 and encoder and _has_seen(encoder, project):
         raise InputError(f"encoder {encoder} has seen labels of persons that the folds validate on: give a pre-trained one, each fold fine-tunes its own")
     up = None if here else plan('pretrain', project, profile, data, encoder) if kind == 'finetune' else again('finetune')
     others = () if kind == 'finetune' else tuple(again('mtl', tasks=[t], settings=prof['mtl']['single']) for t in params['fuse'] if t not in FUSED)
