@@ -47,13 +47,13 @@ Folds = Annotated[int, typer.Option(min=0, help='K folds over training and valid
 Fold = Annotated[int, typer.Option(min=0, help='which of the folds validates, 0…K−1')]
 Workers = Annotated[int, typer.Option(min=0, help='runs at once; 0: as many as there are GPUs or cores')]
 
-# %% ../nbs/cli.ipynb #0dfb3a0a
+# %% ../nbs/cli.ipynb #b5298eee
 @app.command()
 def tables(
     tables:Annotated[str, typer.Option(help='numbers, such as 3 or 2,3,5; empty: all that there are')]='',
     rows:Annotated[str, typer.Option(help='a CSV file with rows of your own, run instead of the tables (or beside them, where both are given)')]='',
     profile:Profile='demo', data:Data='', out:Out='', encoder:Encoder='', seed:Seed=0,
-    seeds:Annotated[int, typer.Option(min=1, help='runs per row, each with its own seed (what they start from is shared); a cell is their mean')]=1,
+    seeds:Annotated[int, typer.Option(help='runs per row, each with its own seed (what they start from is shared); a cell is their mean')]=1,
     folds:Annotated[int, typer.Option(help='folds over training and validation groups; 0: the official split')]=0,
     workers:Workers=0, rerun:Rerun='',
     config:Annotated[str, typer.Option(help='a Parsl configuration, such as configs/slurm.py; empty: this machine')]='',

@@ -245,7 +245,7 @@ def lacks(
     if not alone['val'].any(): return 'no validation image has one of the six basic expressions alone'
     return 'no training image shows a compound, and none is to be made' if compounds and not (labels['train'].sum(1) > 1).any() else ''
 
-# %% ../../nbs/experiments/runs.ipynb #e74795bd
+# %% ../../nbs/experiments/runs.ipynb #ffc6f0a1
 def _fine_tuned(encoder):
     "Whether a model has been through the supervised stage: a run folder of `finetune` or `mtl`."
     config = Path(str(encoder))/'config.json'
@@ -260,6 +260,7 @@ def _has_seen(encoder, project):
     known = record['kind'] in ('finetune', 'mtl') and all(project.has_extra(n) for names in extra.values() for n in names)
     return known and record['data']['digest'] == project.digest_with(extra)
 
+# %% ../../nbs/experiments/runs.ipynb #ae49234e
 def plan(
     kind:str, # a name from `KINDS`
     project:Project, # the data

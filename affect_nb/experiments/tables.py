@@ -78,7 +78,7 @@ def not_applicable(
             if not len(part) or not annotated(part, [task]).any(): return f'not applicable: no {split} frame is annotated for {task}'
     return ''
 
-# %% ../../nbs/experiments/tables.ipynb #f62b975a
+# %% ../../nbs/experiments/tables.ipynb #a3c451e7
 @dataclass
 class Sweep:
     "What is asked for: the same for all tables of a call."
@@ -99,6 +99,7 @@ class Sweep:
         if data not in self.projects: self.projects[data] = open_project(data, read_profile(self.profile)['embedded'], self.cache or Path(self.out)/'data')
         return self.projects[data]
 
+# %% ../../nbs/experiments/tables.ipynb #50a9cb03
 @patch
 def describe(self:Sweep,
     row:Row, # of a table, or a user's
