@@ -121,14 +121,21 @@ def supplements(self:Project,
         out[n] = df, np.flatnonzero((df['split'] == 'train').to_numpy() & annotated(df, tasks)), use
     return out
 
-# %% ../../nbs/data/project.ipynb #71be1026
+# %% ../../nbs/data/project.ipynb #6886b25f
+@patch(as_prop=True)
+def annotations(self:Project) -> dict: # split → number of annotated frames of each task, and `longest`: frames of the longest video
+    "What there is to train on and to validate with."
+    if 'annotations' not in self._extra:
+        f = self.frames
+        there = pd.DataFrame({t: annotated(f, [t]) for t in TASKS[:4]}, index=f.index).groupby(f['split'].astype(str)).sum()
+        there['longest'] = f.groupby(['source', 'split', 'video'], observed=True).size().groupby('split', observed=True).max()
+        self._extra['annotations'] = there.reindex(['train', 'val'], fill_value=0).T.to_dict()
+    return self._extra['annotations']
+
 @patch(as_prop=True)
 def labelled(self:Project) -> list: # names from `TASKS`
     "The tasks of the multi-task track that have labels both in training and in validation."
-    if 'labelled' not in self._extra:
-        there = [annotated(self.frames, [t]) for t in TASKS[:4]]
-        self._extra['labelled'] = [t for t, a in zip(TASKS, there) if all((a & (self.frames['split'] == s)).any() for s in ('train', 'val'))]
-    return self._extra['labelled']
+    return [t for t in TASKS[:4] if all(n[t] for n in self.annotations.values())]
 
 # %% ../../nbs/data/project.ipynb #3f310803
 @patch

@@ -8,7 +8,7 @@ Docs: https://affect-nb.github.io/affect_nb/experiments/tables.html.md"""
 __all__ = ['EMBEDDED', 'PAPER_FRAMES', 'PAPER_FACES', 'SUPPLEMENTS', 'COLUMNS', 'describe_data', 'not_applicable', 'Sweep',
            'Table', 'table_numbers', 'cells_of', 'run_tables', 'run_table', 'forecast_tables', 'plan_sweep', 'shared']
 
-# %% ../../nbs/experiments/tables.ipynb #4aa82441
+# %% ../../nbs/experiments/tables.ipynb #69a9a419
 import json, tempfile
 from collections import Counter
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ from .cells import Assembled, Cell, best_cells
 from .rows import Row, claims as claims_of, own_rows, row as row_of, rows as rows_of
 from .runs import ABLATIONS, from_root, lacks, plan, read_profile
 from .sweep import ensure
-from ..frames import InputError, annotated, plain_warnings, targets, write_atomically
+from ..frames import InputError, plain_warnings, targets, write_atomically
 from ..labels import TASKS, Y
 from ..train.metrics import paired
 
@@ -58,25 +58,20 @@ def describe_data(
         if model == 'shipped': differs.append("from the package's encoder, which has learnt from drawn faces")
     return project.source + (f"; inputs differ from the paper: {'; '.join(differs)}" if differs else '')
 
-# %% ../../nbs/experiments/tables.ipynb #a20e97b4
+# %% ../../nbs/experiments/tables.ipynb #98de6548
 def not_applicable(
     row:Row, # of a table
     project:Project, # the data
 ) -> str: # the reason; '' when the row can run
     "Why a row can't be run on these data."
-    f = project.frames
     if row.kind == 'ce':
         if not project.has_compound: return 'not applicable: these data have no compound expressions'
         what = lacks(project.compound(), any(row.compound_share) and not (row.mixup or row.cutmix))
         return what and f'not applicable: {what}'
-    if not len(f): return 'not applicable: these data have no frames of Aff-Wild2'
-    longest = f.groupby(['source', 'split', 'video'], observed=True).size().groupby('split').max()
-    if row.temporal and longest.reindex(['train', 'val']).min() < 2: return 'not applicable: no video is longer than 1 frame'
-    for task in (*row.joint, *row.fuse):
-        for split in ('train', 'val'):
-            part = f[f['split'] == split]
-            if not len(part) or not annotated(part, [task]).any(): return f'not applicable: no {split} frame is annotated for {task}'
-    return ''
+    if not len(project.frames): return 'not applicable: these data have no frames of Aff-Wild2'
+    there = project.annotations
+    if row.temporal and min(n['longest'] for n in there.values()) < 2: return 'not applicable: no video is longer than 1 frame'
+    return next((f'not applicable: no {s} frame is annotated for {t}' for t in (*row.joint, *row.fuse) for s, n in there.items() if not n[t]), '')
 
 # %% ../../nbs/experiments/tables.ipynb #a3c451e7
 @dataclass
