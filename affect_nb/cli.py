@@ -8,8 +8,8 @@ Docs: https://affect-nb.github.io/affect_nb/cli.html.md"""
 __all__ = ['app', 'Profile', 'Data', 'Out', 'Encoder', 'Seed', 'Set', 'Rerun', 'Folds', 'Fold', 'Workers', 'tables', 'show',
            'pretrain', 'finetune', 'train', 'submit', 'check', 'synth']
 
-# %% ../nbs/cli.ipynb #220c20ea
-import io, os, shlex, signal, sys, threading
+# %% ../nbs/cli.ipynb #5ad7d8dc
+import io, logging, os, shlex, signal, sys, threading
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +18,7 @@ import yaml
 
 from .frames import InputError, plain_warnings
 
-# %% ../nbs/cli.ipynb #0c1c3de7
+# %% ../nbs/cli.ipynb #33b4d1e9
 class _Commands(typer.core.TyperGroup):
     "Errors of the user's are one sentence; warnings are plain lines."
     def invoke(self, ctx):
@@ -30,6 +30,7 @@ class _Commands(typer.core.TyperGroup):
             print(f'affect: {e}', file=sys.stderr)
             raise typer.Exit(2)
         except KeyboardInterrupt:
+            logging.getLogger('asyncio').setLevel(logging.CRITICAL) # what is left of an executing notebook has nothing to say
             print('affect: interrupted; the same command continues', file=sys.stderr)
             raise typer.Exit(130)
 
