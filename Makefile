@@ -30,7 +30,7 @@ readme: .venv/installed ## README.md from nbs/index.ipynb
 
 encoder: .venv/installed ## make the encoder in the package again (about an hour on two cores)
 	$(BIN)/affect finetune --profile encoder --out runs/encoder
-	$(BIN)/python -c "from affect_nb.experiments.shipped import ship; print(ship('runs/encoder'))"
+	$(BIN)/python -c "from affect_nb.runs.shipped import ship; print(ship('runs/encoder'))"
 
 # A torch that Python already has is used; otherwise pip brings one.
 .venv/installed: settings.ini setup.py pyproject.toml

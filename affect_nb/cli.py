@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 import yaml
 
-from .frames import InputError, plain_warnings
+from .files import InputError, plain_warnings
 
 # %% ../nbs/cli.ipynb #33b4d1e9
 class _Commands(typer.core.TyperGroup):
@@ -62,18 +62,18 @@ def tables(
     with_faces:Annotated[bool, typer.Option('--with-faces', help='keep pictures of faces and absolute paths in reports about licensed data')]=False,
 ):
     "Regenerate tables of the paper: make the runs that are missing, print each row as it is ready, write CSV files and a report."
-    from affect_nb.experiments.tables import plan_sweep, run_tables, table_numbers
+    from affect_nb.tables.table import plan_sweep, run_tables, table_numbers
     out = out or f'runs/{Path(profile).stem}'
     try: numbers = [int(n) for n in tables.replace(' ', ',').split(',') if n] or ([] if rows else table_numbers())
     except ValueError: raise InputError(f"--tables is '{tables}', but must be numbers such as 3 or 2,3,5") from None
     ask = dict(profile=profile, data=data, out=out, encoder=encoder, seed=seed, seeds=seeds, folds=folds, rows=rows, rerun=rerun)
     plan_sweep(numbers, **ask)
     if dry_run:
-        from affect_nb.experiments.tables import forecast_tables
+        from affect_nb.tables.table import forecast_tables
         forecast_tables(numbers, **ask, workers=workers)
         return
-    from affect_nb.experiments.report import execute_notebooks, write_report
-    from affect_nb.experiments.sweep import WITH_FACES, plain_disk_full, sweep_lock
+    from affect_nb.report.report import execute_notebooks, write_report
+    from affect_nb.sweep.ensure import WITH_FACES, plain_disk_full, sweep_lock
     if with_faces: os.environ[WITH_FACES] = '1'
     with sweep_lock(out), plain_disk_full(out):
         made = run_tables(numbers, **ask, workers=workers, config=config)
@@ -90,7 +90,7 @@ def show(
     out:Out='runs/demo',
 ):
     "Where a cell's number came from: its runs, what they started from, and the commands that repeat them."
-    from affect_nb.experiments.history import show as show_cell
+    from affect_nb.tables.history import show as show_cell
     print(show_cell(row, out))
 
 # %% ../nbs/cli.ipynb #3f7d7776
@@ -107,13 +107,13 @@ def _numbers(name, text, kind):
 
 def _run(kind, profile, data, out, encoder, seed, pairs, rerun, **asked):
     "Make one run and its chain, and print what came out."
-    from affect_nb.experiments.runs import plan, read_profile, resolve
+    from affect_nb.runs.request import plan, read_profile, resolve
     settings, out, prof = _settings(pairs), out or f'runs/{Path(profile).stem}', read_profile(profile)
     resolve(kind, prof, settings, **asked) # before anything that takes time
     from affect_nb.data.project import open_project
-    from affect_nb.experiments.records import finished, run_folder
-    from affect_nb.experiments.sweep import execute
-    from affect_nb.experiments.cells import as_text
+    from affect_nb.runs.record import finished, run_folder
+    from affect_nb.sweep.ensure import execute
+    from affect_nb.tables.cells import as_text
     project = open_project(data, prof['embedded'], Path(out)/'data')
     request, rerun = plan(kind, project, profile, data, encoder, seed, settings, **asked), rerun or prof['rerun']
     for r in request.chain():
@@ -173,7 +173,7 @@ def submit(
     data:Data='', profile:Profile='demo',
 ):
     "Predict the compound expressions of extracted frames and write the challenge's submission (paper 3.3)."
-    from affect_nb.experiments.submission import c_expr_of, drawn_score, submit_compounds
+    from affect_nb.infer.submission import c_expr_of, drawn_score, submit_compounds
     if bool(frames) != bool(list) and not data: raise InputError("FRAMES and --list go together: give both, or --data with a project file that has a line 'c_expr: ROOT'")
     root, test_list, drawn = (frames, list, False) if frames and list else c_expr_of(run, data, profile)
     print(submit_compounds(run, frames or root, list or test_list, out, smooth, workers, faceless or drawn))

@@ -11,7 +11,7 @@ __all__ = ['is_import_name', 'import_object', 'code_name']
 import hashlib, importlib, importlib.util, os, re, sys
 from pathlib import Path
 
-from .frames import InputError
+from .files import InputError
 
 # %% ../nbs/plugins.ipynb #19673744
 def is_import_name(

@@ -5,12 +5,12 @@ from pathlib import Path
 from statistics import median
 
 from affect_nb.data.project import open_project
-from affect_nb.experiments.records import run_folder
-from affect_nb.experiments.runs import plan, read_profile
-from affect_nb.experiments.sweep import execute
+from affect_nb.runs.record import run_folder
+from affect_nb.runs.request import plan, read_profile
+from affect_nb.sweep.ensure import execute
 
 PARTS = {'import torch': 'import torch', 'import fastai.learner': 'import fastai.learner',
-         'import what a run imports': 'import affect_nb.experiments.stages, affect_nb.train.learner',
+         'import what a run imports': 'import affect_nb.runs.run, affect_nb.train.learner',
          'import papermill': 'import papermill', 'import ipykernel': 'import ipykernel.ipkernel'}
 
 def seconds(code):

@@ -9,7 +9,7 @@ from parsl import Config
 from parsl.executors import HighThroughputExecutor
 from parsl.providers import LocalProvider
 
-from affect_nb.experiments.sweep import machine
+from affect_nb.sweep.ensure import machine
 
 CORES, GPUS = machine() # number of cores, list of the GPUs' numbers
 WORKERS = len(GPUS) or CORES

@@ -127,7 +127,7 @@ def test_a_wrong_argument_in_the_shell(faces, tmp_path):
 def ce_run(tmp_path):
     "A run of the compound track that has learned nothing, and a profile with few drawn videos."
     from affect_nb.models.affect import AffectModel
-    from affect_nb.models.mae import create_encoder, save_model
+    from affect_nb.models.encoder import create_encoder, save_model
     save_model(AffectModel(create_encoder(dict(img_size=32, patch_size=8, embed_dim=24, depth=1, num_heads=2)), ['CE']), tmp_path/'out/runs/CE')
     (tmp_path/'out/data').mkdir()
     (tmp_path/'few.yaml').write_text('base: smoke\nembedded: {c_expr: {videos: 3, frames: 8}}\n')

@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from affect_nb.data.aff_wild2 import read_mtl, read_per_video, read_test_list, write_mtl_submission
 from affect_nb.data.faces import list_faces
 from affect_nb.data.images import read_image
-from affect_nb.frames import InputError, targets
+from affect_nb.files import InputError
+from affect_nb.frames import targets
 from affect_nb.labels import AUS
 
 HEADER = 'image,valence,arousal,expression,aus\n'

@@ -86,7 +86,7 @@ def test_the_wheel_holds_what_is_needed(wheel):
 
 def test_the_wheel_finds_its_notebooks(wheel, tmp_path):
     zipfile.ZipFile(wheel).extractall(tmp_path/'site')
-    code = ('import affect_nb; from affect_nb.experiments.runs import *; from affect_nb.experiments.rows import rows; '
+    code = ('import affect_nb; from affect_nb.runs.request import *; from affect_nb.tables.rows import rows; '
             'print(affect_nb.__file__, ABLATIONS, [notebook(k).is_file() for k in KINDS], profile_names(), len(rows(3)), [len(read_profile(p)) for p in profile_names()])')
     said = run_python('-c', code, cwd=tmp_path, env=dict(PYTHONPATH=str(tmp_path/'site')))
     profiles = sorted(t.stem for t in tracked() if t.match('nbs/ablations/profiles/*.yaml'))

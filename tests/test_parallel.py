@@ -3,7 +3,7 @@ import json, os, re, subprocess, sys, threading, time
 
 import psutil, pytest
 
-from affect_nb.experiments.records import read_record
+from affect_nb.runs.record import read_record
 from common import AFFECT, ENV, ROOT
 
 TABLES = ('tables', '--profile', 'smoke', '--tables', '3', '--out')
@@ -77,7 +77,7 @@ def test_the_second_goes_on_when_the_first_is_killed(tmp_path):
 
 def test_a_worker_of_a_configuration_has_its_environment(tmp_path):
     "Parsl's helpers are found although the environment is not activated."
-    code = ("import os, sys; from affect_nb.experiments.sweep import load_config; c = load_config(sys.argv[1], sys.argv[2]); import shutil; "
+    code = ("import os, sys; from affect_nb.sweep.ensure import load_config; c = load_config(sys.argv[1], sys.argv[2]); import shutil; "
             "print(c.executors[0].label, c.usage_tracking, shutil.which('interchange.py') is not None, shutil.which('process_worker_pool.py') is not None)")
     for name in ('local', 'slurm'):
         done = subprocess.run([sys.executable, '-c', code, ROOT/'configs'/f'{name}.py', tmp_path], env={**ENV, 'PATH': os.defpath}, capture_output=True, text=True, timeout=100)

@@ -7,11 +7,12 @@ from PIL import Image
 
 from affect_nb.data.aff_wild2 import read_aff_wild2
 from affect_nb.data.loaders import WindowDataset, Windows
-from affect_nb.experiments.runs import read_profile, resolve
-from affect_nb.frames import InputError, make_frames, targets
+from affect_nb.runs.request import read_profile, resolve
+from affect_nb.files import InputError
+from affect_nb.frames import make_frames, targets
 from affect_nb.labels import AUS, EXPRS, Y
 from affect_nb.models.affect import AffectModel, load_model
-from affect_nb.models.mae import save_model
+from affect_nb.models.encoder import save_model
 from affect_nb.train.learner import affect_learner, fit_affect, predict
 from affect_nb.train.losses import JointLoss
 from affect_nb.train.metrics import METRICS

@@ -4,11 +4,11 @@ import json, os, random, re, shlex, shutil, signal, subprocess, sys, time
 import pandas as pd, psutil, pytest
 
 from affect_nb.data.layouts import write_raf_db
-from affect_nb.experiments.records import read_record
-from affect_nb.experiments.runs import ABLATIONS, read_profile
-from affect_nb.experiments.sweep import call_notebook
-from affect_nb.experiments.tables import run_tables
-from affect_nb.frames import InputError
+from affect_nb.runs.record import read_record
+from affect_nb.runs.request import ABLATIONS, read_profile
+from affect_nb.sweep.ensure import call_notebook
+from affect_nb.tables.table import run_tables
+from affect_nb.files import InputError
 from common import AFFECT, ENV, ROOT, affect
 
 COLUMNS = 'row, task, metric, fuse, joint, S, W, stage_epochs, compound_share, mixup, cutmix, paper, ours, lo, hi, held_out, seeds, scored, data, runs'.split(', ')

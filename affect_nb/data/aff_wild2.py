@@ -17,7 +17,8 @@ from types import MappingProxyType
 
 import numpy as np, pandas as pd
 
-from ..frames import InputError, make_frames, write_atomically
+from ..files import InputError, write_atomically
+from ..frames import make_frames
 from ..labels import AUS, EXPRS
 
 # %% ../../nbs/data/aff_wild2.ipynb #b2d19b7a

@@ -15,7 +15,8 @@ import numpy as np, pandas as pd
 
 from .images import SUFFIXES
 from .table import multi_hot, with_images
-from ..frames import InputError, make_frames
+from ..files import InputError
+from ..frames import make_frames
 
 # %% ../../nbs/data/affectnet.ipynb #31650c99
 CLASSES = ('Neutral', 'Happiness', 'Sadness', 'Surprise', 'Fear', 'Disgust', 'Anger', 'Contempt') # 0…7

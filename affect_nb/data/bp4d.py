@@ -16,7 +16,8 @@ import numpy as np, pandas as pd
 
 from .aff_wild2 import _read_lines
 from .images import SUFFIXES
-from ..frames import InputError, make_frames
+from ..files import InputError
+from ..frames import make_frames
 from ..labels import AUS
 
 # %% ../../nbs/data/bp4d.ipynb #cf7f9278

@@ -17,7 +17,8 @@ import numpy as np, pandas as pd
 
 from .aff_wild2 import _read_lines, _replace, _test_names, split_name
 from .bp4d import numbered_images
-from ..frames import KEYS, InputError, make_frames
+from ..files import InputError
+from ..frames import KEYS, make_frames
 from ..labels import COMPOUNDS
 
 # %% ../../nbs/data/c_expr.ipynb #03035b92

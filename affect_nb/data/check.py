@@ -27,7 +27,8 @@ from .images import SUFFIXES, read_image
 from .project import read_project_file
 from .raf_db import read_basic, read_compound
 from .table import read_tables
-from ..frames import InputError, counts, leaks, make_frames
+from ..files import InputError
+from ..frames import counts, leaks, make_frames
 from ..labels import BASIC, RAF_COMPOUNDS
 
 # %% ../../nbs/data/check.ipynb #1907aa70

@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np, pyarrow as pa, pyarrow.compute as pc, pyarrow.csv
 
 from .images import SUFFIXES
-from ..frames import InputError, file_size
+from ..files import InputError
+from ..frames import file_size
 
 # %% ../../nbs/data/faces.ipynb #c88729ad
 class FaceList:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np, pandas as pd, torch
 from filelock import FileLock
 
-from ..frames import InputError, write_atomically
+from ..files import InputError, write_atomically
 from .loaders import WindowDataset, Windows, make_loader
 
 # %% ../../nbs/data/features.ipynb #dcef041b

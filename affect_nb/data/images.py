@@ -13,7 +13,7 @@ from pathlib import Path
 
 import cv2, numpy as np
 
-from ..frames import InputError
+from ..files import InputError
 
 # %% ../../nbs/data/images.ipynb #63ffd8ee
 _SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} # JPEG segments that hold the size

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..frames import InputError
+from ..files import InputError
 from ..labels import AUS, BASIC, COMPOUNDS, RAF_COMPOUNDS
 from .synthetic import (ONSET, PRESENT, Video, _about, _camera, _check_sizes, _drift, _Folder, _pulse, _stage, make_identity,
                                       make_video, person, prototype, render, save_jpeg)

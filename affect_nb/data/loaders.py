@@ -16,7 +16,8 @@ import cv2, numpy as np, pandas as pd, torch
 from torch.utils.data import DataLoader, Dataset
 
 from .images import read_image
-from ..frames import InputError, annotated, targets
+from ..files import InputError
+from ..frames import annotated, targets
 
 # %% ../../nbs/data/loaders.ipynb #41de7656
 class Windows:

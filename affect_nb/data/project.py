@@ -20,7 +20,8 @@ from filelock import FileLock
 
 from .aff_wild2 import read_aff_wild2
 from .faces import list_faces
-from ..frames import KEYS as COLUMNS_OF_A_FRAME, InputError, annotated, data_digest, make_frames
+from ..files import InputError
+from ..frames import KEYS as COLUMNS_OF_A_FRAME, annotated, data_digest, make_frames
 from ..labels import COLUMNS, TASKS, Y
 from ..plugins import import_object, is_import_name
 

@@ -16,7 +16,8 @@ import pandas as pd
 
 from .aff_wild2 import _read_lines
 from .table import multi_hot, with_images
-from ..frames import InputError, make_frames
+from ..files import InputError
+from ..frames import make_frames
 from ..labels import BASIC, RAF_COMPOUNDS
 
 # %% ../../nbs/data/raf_db.ipynb #6d5c603e

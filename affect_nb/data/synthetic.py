@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np, PIL
 from PIL import Image, ImageDraw, ImageFilter
 
-from ..frames import InputError
+from ..files import InputError
 from ..labels import AUS, EXPRS, RAF_COMPOUNDS
 
 # %% ../../nbs/data/synthetic.ipynb #39334e30

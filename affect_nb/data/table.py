@@ -16,7 +16,8 @@ import pandas as pd
 
 from .aff_wild2 import _read_lines
 from .faces import _LEAVES
-from ..frames import SPLITS, InputError, make_frames
+from ..files import InputError
+from ..frames import SPLITS, make_frames
 from ..labels import AUS, BASIC, COLUMNS, EXPRS, RAF_COMPOUNDS
 
 # %% ../../nbs/data/table.ipynb #02a463a0

@@ -14,9 +14,9 @@ import torch
 from fastcore.basics import patch
 from torch import nn
 
-from ..frames import InputError
+from ..files import InputError
 from ..labels import CLASSES, OUTPUTS, TASKS, parse_tasks
-from .mae import (FACE_MEAN, FACE_STD, create_encoder, is_path, load_strict, read_checkpoint, read_config)
+from .encoder import FACE_MEAN, FACE_STD, create_encoder, is_path, load_strict, read_checkpoint, read_config
 from .temporal import create_temporal, import_module_class
 from ..plugins import is_import_name
 

@@ -11,7 +11,7 @@ __all__ = ['FeatureFusion', 'sum_features', 'oracle_features', 'noise_features']
 import numpy as np, torch
 from torch import nn
 
-from ..frames import InputError
+from ..files import InputError
 from ..labels import OUTPUTS, Y, parse_tasks
 
 # %% ../../nbs/models/fusion.ipynb #0434328f

@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import weight_norm
 
-from ..frames import InputError
+from ..files import InputError
 from ..plugins import import_object, is_import_name
 
 # %% ../../nbs/models/temporal.ipynb #d6a9173f

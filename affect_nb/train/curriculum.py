@@ -16,7 +16,7 @@ from fastai.callback.core import Callback
 from torch.utils.data import Dataset
 
 from ..data.loaders import WindowDataset
-from ..frames import InputError
+from ..files import InputError
 from ..labels import BASIC, Y
 from .mixing import batch_generator, check_mixing, mix
 from .schedule import stage_of, within_stage

@@ -17,7 +17,8 @@ from fastai.torch_core import default_device
 from safetensors.torch import load_file, save_file
 
 from ..data.loaders import WindowDataset, Windows, make_loader
-from ..frames import InputError, targets, write_atomically
+from ..files import InputError, write_atomically
+from ..frames import targets
 from ..labels import Y
 from ..models.affect import AffectModel, affect_splitter, lr_scales
 from .loop import fit, make_learner

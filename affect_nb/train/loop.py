@@ -23,7 +23,7 @@ from fastai.torch_core import default_device
 from fastcore.foundation import L
 from fastai.callback.core import CancelEpochException
 
-from ..frames import InputError, write_atomically
+from ..files import InputError, write_atomically
 
 # %% ../../nbs/train/loop.ipynb #db30d64d
 class History(Callback):

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ..frames import InputError
+from ..files import InputError
 from ..labels import TASKS, Y, parse_tasks
 from ..plugins import import_object, is_import_name
 

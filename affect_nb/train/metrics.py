@@ -16,7 +16,7 @@ from types import MappingProxyType
 import numpy as np, pandas as pd
 from numpy import nan
 
-from ..frames import InputError
+from ..files import InputError
 from ..labels import BASIC, COMPOUNDS, EXPRS, RAF_COMPOUNDS, TASKS, Y
 
 # %% ../../nbs/train/metrics.ipynb #2b4770f1

@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 import numpy as np, torch
 
-from ..frames import InputError
+from ..files import InputError
 from ..labels import BASIC, COMPOUNDS, RAF_COMPOUNDS
 
 # %% ../../nbs/train/mixing.ipynb #2a2b6e65

@@ -12,7 +12,7 @@ __all__ = ['KINDS', 'GRID', 'smooth', 'fit_smoothing', 'fit_thresholds', 'apply_
 import numpy as np, pandas as pd
 from scipy.sparse import csr_matrix
 
-from ..frames import InputError
+from ..files import InputError
 from ..labels import COLUMNS, Y
 from .metrics import METRICS
 

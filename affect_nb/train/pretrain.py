@@ -13,7 +13,7 @@ from fastai.learner import Learner
 from torch.utils.data import Dataset
 
 from ..data.loaders import Augment, load_images, make_loader
-from ..frames import InputError
+from ..files import InputError
 from ..models.mae import MAE
 from .loop import make_learner
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..frames import InputError
+from ..files import InputError
 
 # %% ../../nbs/train/schedule.ipynb #c8c22831
 @dataclass(frozen=True)
