@@ -17,8 +17,8 @@ from torch import nn
 from ..files import InputError
 from ..labels import CLASSES, OUTPUTS, TASKS, parse_tasks
 from .encoder import FACE_MEAN, FACE_STD, create_encoder, is_path, load_strict, read_checkpoint, read_config
-from .temporal import create_temporal, import_module_class
-from ..plugins import is_import_name
+from .temporal import create_temporal
+from ..plugins import check_allowed, import_module_class, is_import_name
 
 # %% ../../nbs/models/affect.ipynb #cb8175bb
 class AffectModel(nn.Module):
@@ -148,6 +148,7 @@ def config(self:AffectModel) -> dict: # JSON values only
 def create_model(
     config:dict, # as `AffectModel.config`
     where:str|Path='config', # for messages: the file it came from
+    allow:list|tuple=(), # code that it may name, as in `is_allowed`
 ) -> AffectModel: # with random weights
     "Build a model from its configuration; raises `InputError`."
     names = ('backbone', 'tasks', 'd', 'fusion', 'temporal', 'dropout', 'labels', 'preprocessing')
@@ -158,6 +159,7 @@ def create_model(
         if classes != list(CLASSES[task]):
             raise InputError(f"{where}: the model's {task} classes are {classes}, here they are {list(CLASSES[task])}: "
                              f"use a model with these names")
+    for name in ((config['backbone'] or {}).get('encoder'), config['fusion'], config['temporal']): check_allowed(name, allow, where)
     backbone = config['backbone'] and create_encoder(**config['backbone'])
     model = AffectModel(backbone, config['tasks'], config['d'], config['fusion'], config['temporal'], config['dropout'])
     model.preprocessing = config['preprocessing']
@@ -165,10 +167,11 @@ def create_model(
 
 def load_model(
     folder:str|Path, # written by `save_model`
+    allow:list|tuple=(), # code that its `config.json` may name, as in `is_allowed`
 ) -> AffectModel: # in evaluation mode; what was saved beside it is in `extra`
     "Load a saved model; raises `InputError`."
     config = read_config(folder, 'AffectModel')
-    model = create_model(config, Path(folder)/'config.json')
+    model = create_model(config, Path(folder)/'config.json', allow)
     load_strict(model, read_checkpoint(folder), folder)
     model.extra = config.get('extra', {})
     return model.eval()

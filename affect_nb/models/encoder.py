@@ -19,8 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from ..files import InputError, write_atomically
-from .temporal import import_module_class
-from ..plugins import is_import_name
+from ..plugins import check_allowed, import_module_class, is_import_name
 
 # %% ../../nbs/models/encoder.ipynb #7f1fc77f
 FACE_MEAN, FACE_STD = (.49895, .41044, .36562), (.29708, .26990, .26526) # RGB statistics of faces, from the released code
@@ -35,12 +34,13 @@ def create_encoder(
     img_size:int|None=None, # side of the images, pixels; None: what `encoder` says
     drop_path:float=0., # rate of stochastic depth, 0…1; paper: .1 in fine-tuning
     pool:bool=True, # True: `(n, d)`, one feature per image; False: `(n, tokens, d)`, for `MAE`
+    allow:list|tuple=(), # code that the `config.json` of a run may name, as in `is_allowed`; `encoder` itself needs none
 ) -> nn.Module: # with `num_features`, `img_size`, `config` (arguments that build it again), `report` (what was loaded, or None)
     "Build an encoder, and load its weights where `encoder` is a run or file; raises `InputError`."
     file, state = None, None
     if is_path(encoder):
         file, state = Path(encoder), read_checkpoint(encoder)
-        encoder, img = size_of(file, state)
+        encoder, img = size_of(file, state, allow)
         img_size = img_size or img
     if is_import_name(encoder): model = import_module_class(encoder)()
     else: model = _vit(encoder, img_size, drop_path, pool)
@@ -235,13 +235,14 @@ def _resize(model, pos, own, file):
     return resample_abs_pos_embed(pos, list(new), [old, old], num_prefix_tokens=prefix), f'from {old}×{old} to {new[0]}×{new[1]}'
 
 # %% ../../nbs/models/encoder.ipynb #1edb42ab
-def size_of(path, state):
+def size_of(path, state, allow=()):
     "Encoder (size or name) and image size of a checkpoint that was read as `state`."
     if path.is_dir():
         config = read_config(path)
         saved = config.get('encoder') if config.get('kind') == 'MAE' else config.get('backbone')
         if not isinstance(saved, dict) or 'encoder' not in saved or is_path(saved['encoder']):
             raise InputError(f"{path}: this run has no encoder (it was trained on cached features?): give the run that made them")
+        check_allowed(saved['encoder'], allow, path/'config.json')
         return saved['encoder'], saved.get('img_size')
     state = _fit_names(state, {'patch_embed.proj.weight', 'pos_embed'} | {f'blocks.{i}.norm1.weight' for i in range(_LIMITS['depth'])})
     proj, pos = state.get('patch_embed.proj.weight'), state.get('pos_embed')

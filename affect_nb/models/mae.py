@@ -157,6 +157,7 @@ def forward(self:MAE,
 # %% ../../nbs/models/mae.ipynb #d2d71654
 def load_mae(
     folder:str|Path, # written by `save_model`
+    allow:list|tuple=(), # code that its `config.json` may name, as in `is_allowed`
 ) -> MAE: # with its weights, in evaluation mode
     "Load a saved masked autoencoder; raises `InputError`."
     config = read_config(folder, 'MAE')
@@ -164,7 +165,7 @@ def load_mae(
     if unknown := set(config) - {*names, 'kind', 'preprocessing', 'extra'}:
         raise InputError(f"{folder}/config.json: unknown entry '{min(unknown)}': it was not written by this version")
     state = read_checkpoint(folder)
-    size, img_size = size_of(Path(folder), state)
+    size, img_size = size_of(Path(folder), state, allow)
     try: mae = MAE(size, img_size=img_size, **{k: config[k] for k in names[1:]})
     except (KeyError, TypeError) as e: raise InputError(f"{folder}/config.json: not a configuration of a MAE ({e})") from None
     load_strict(mae, state, folder)
