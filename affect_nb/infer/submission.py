@@ -13,46 +13,75 @@ from pathlib import Path
 
 import numpy as np, pandas as pd
 
-from ..data.c_expr import check_out, check_videos, list_classes, list_frames, read_test_list, write_ce_submission
+from ..data.c_expr import check_out, check_videos, list_classes, list_frames, read_test_list
+from ..data.c_expr import write_ce_submission
 from ..data.project import open_project
 from ..files import InputError
 from ..labels import BASIC
+from ..runs.profile import read_profile
+from ..runs.record import read_record, verify
 from ..train.metrics import Bootstrap, bootstrap, compound_of
 from ..train.postprocess import smooth
 
 # %% ../../nbs/infer/submission.ipynb #c5297ccf
-def _ce_model(run):
+def _ce_model(run, allow):
     "The model of a run of the compound track that can see images."
     from affect_nb.models.affect import load_model
-    model = load_model(run)
-    if 'CE' not in model.tasks: raise InputError(f"{run} was trained for {'+'.join(model.tasks)}: give a run of the compound track ('affect train --tasks CE')")
-    if model.backbone is None: raise InputError(f"{run} was trained on stored features and can't see images: train it with --set tune=last or all")
+    if record := read_record(run): verify(run, record)
+    model = load_model(run, allow)
+    if 'CE' not in model.tasks:
+        raise InputError(f"{run} was trained for {'+'.join(model.tasks)}: "
+                         "give a run of the compound track ('affect train --tasks CE')")
+    if model.backbone is None:
+        raise InputError(f"{run} was trained on stored features and can't see images: "
+                         "train it with --set tune=last or all")
     return model
 
+def _probabilities(model, df, frames, workers):
+    "What a model predicts for each of some images, `(n, 6)`."
+    from affect_nb.data.loaders import WindowDataset, Windows
+    from affect_nb.train.learner import predict
+    import torch
+    if torch.cuda.is_available(): model.cuda()
+    seen = {k: model.preprocessing[k] for k in ('img_size', 'mean', 'std')}
+    try: return predict(model, WindowDataset(df, Windows(df), **seen), frames, workers)['CE']
+    except InputError as e: # a worker's comes with its traceback
+        raise InputError(str(e).strip().rsplit('InputError: ', 1)[-1]) from None
+
+def _check_finite(probs, df, run):
+    "Raise `InputError` naming the first image for which there is no number."
+    bad = ~np.isfinite(probs).all(1)
+    if bad.any():
+        raise InputError(f"{run}: the model's output is NaN or infinite for {bad.sum():,} of {len(df):,} frames, "
+                         f"first for {df['image'].iloc[bad.argmax()]}: train it again")
+
+# %% ../../nbs/infer/submission.ipynb #dab1ce47
 def predict_compounds(
     run:str|Path, # folder of a run of the compound track
     root:str|Path|pd.DataFrame, # folder with one folder of extracted frames per video, or frames of `list_frames`
     width:float=10, # of the smoothing, ± frames of the video's numbering; 0: none
     frames:int=256, # in a batch
     workers:int=0, # processes that decode; 0: this one
+    allow:list|tuple=(), # names 'package.module:Name' of own code that the run may use
 ) -> pd.DataFrame: # one row per extracted frame: `video`, `frame`, `compound` and the six probabilities
-    "Predict extracted frames; a model without a CE head or a backbone, or whose output isn't finite, raises `InputError`."
-    from affect_nb.data.loaders import WindowDataset, Windows
-    from affect_nb.train.learner import predict
-    import torch
-    model, df = _ce_model(run), root if isinstance(root, pd.DataFrame) else list_frames(root)
-    pre = model.preprocessing
-    if torch.cuda.is_available(): model.cuda()
-    ds = WindowDataset(df, Windows(df), img_size=pre['img_size'], mean=pre['mean'], std=pre['std'])
-    try: probs = predict(model, ds, frames, workers)['CE']
-    except InputError as e: raise InputError(str(e).strip().rsplit('InputError: ', 1)[-1]) from None # a worker's comes with its traceback
-    bad = ~np.isfinite(probs).all(1)
-    if bad.any(): raise InputError(f"{run}: the model's output is NaN or infinite for {bad.sum():,} of {len(df):,} frames, "
-                                   f"first for {df['image'].iloc[bad.argmax()]}: train it again")
+    "Predict extracted frames; a run that can't, has changed, or gives no finite numbers raises `InputError`."
+    model, df = _ce_model(run, allow), root
+    if not isinstance(df, pd.DataFrame): df = list_frames(root)
+    probs = _probabilities(model, df, frames, workers)
+    _check_finite(probs, df, run)
     if width: probs = smooth(probs, df['video'].to_numpy(), df['frame'].to_numpy(), width)
-    return df[['video', 'frame']].assign(compound=compound_of(probs), **{b: probs[:, i] for i, b in enumerate(BASIC)})
+    return df[['video', 'frame']].assign(compound=compound_of(probs), **dict(zip(BASIC, probs.T)))
 
 # %% ../../nbs/infer/submission.ipynb #ab2e1c79
+def _listed_frames(df, listed, root):
+    "The frames of listed videos; a warning names the others."
+    wanted = df['video'].isin(listed['video'])
+    others = df['video'][~wanted].unique()
+    if len(others):
+        names = ', '.join(others[:3]) + (', …' if len(others) > 3 else '')
+        warnings.warn(f"{len(others)} videos in {root} are not in the list and are not predicted: {names}")
+    return df[wanted].reset_index(drop=True)
+
 def submit_compounds(
     run:str|Path, # folder of a run of the compound track
     root:str|Path, # folder with one folder of extracted frames per video
@@ -61,18 +90,14 @@ def submit_compounds(
     width:float=10, # of the smoothing, ± frames; 0: none
     workers:int=0, # processes that decode; 0: this one
     faceless:bool=False, # True: frames may be missing anywhere, as where those without a face were left out
+    allow:list|tuple=(), # names 'package.module:Name' of own code that the run may use
 ) -> Path: # `out`
     "Predict, align and write; frames that don't fit the list, or an `out` that can't be written, raise `InputError`."
     listed = read_test_list(test_list)
     check_out(out, test_list)
     df = list_frames(root)
-    wanted = df['video'].isin(listed['video'])
-    check_videos(df[wanted], listed, faceless)
-    others = df['video'][~wanted].unique()
-    if len(others):
-        warnings.warn(f"{len(others)} videos in {root} are not in the list and are not predicted: "
-                      f"{', '.join(others[:3])}{', …' if len(others) > 3 else ''}")
-    pred = predict_compounds(run, df[wanted].reset_index(drop=True), width, workers=workers)
+    check_videos(df[df['video'].isin(listed['video'])], listed, faceless)
+    pred = predict_compounds(run, _listed_frames(df, listed, root), width, workers=workers, allow=allow)
     return write_ce_submission(pred[['video', 'frame', 'compound']], test_list, out, faceless)
 
 # %% ../../nbs/infer/submission.ipynb #53ea23b4
@@ -80,15 +105,17 @@ def c_expr_of(
     run:str|Path, # folder of a run of the compound track; with embedded data it is looked at before they are drawn
     data:str|Path='', # the root of a data set or a project file; '': the embedded faces
     profile:str|Path='demo', # whose embedded faces
+    allow:list|tuple=(), # names 'package.module:Name' of own code that the run may use
 ) -> tuple: # folder of the frames, the list, and whether the faces are drawn
     "Where a project's C-EXPR-DB lies; a project without it raises `InputError`."
-    from affect_nb.runs.request import read_profile
     embedded = read_profile(profile)['embedded']
-    if not str(data): _ce_model(run)
-    beside = Path(run).resolve().parent.parent/'data' # where the run's own faces were drawn
-    project = open_project(data, embedded, beside if beside.is_dir() else Path('runs')/Path(profile).stem/'data')
+    if not str(data): _ce_model(run, allow)
+    drawn = Path(run).resolve().parent.parent/'data' # where the run's own faces were drawn
+    if not drawn.is_dir(): drawn = Path('runs')/Path(profile).stem/'data'
+    project = open_project(data, embedded, drawn)
     if 'c_expr' not in project.where:
-        raise InputError(f"{project.source} has no videos of C-EXPR-DB: add a line 'c_expr: ROOT' to the project file, or give FRAMES and --list")
+        raise InputError(f"{project.source} has no videos of C-EXPR-DB: add a line 'c_expr: ROOT' to the project file, "
+                         "or give FRAMES and --list")
     root = project.root_of('c_expr')
     return root, root/'test_list.txt', project.embedded
 
@@ -98,6 +125,8 @@ def drawn_score(
     root:str|Path, # folder of the videos, with `about.json`
 ) -> Bootstrap: # f1_ce7 with its interval over videos
     "Score a submission against what was drawn."
-    names, truth = list_classes(out), json.loads((Path(root)/'about.json').read_text())['labels']
+    names = np.array(list_classes(out))
+    truth = json.loads((Path(root)/'about.json').read_text())['labels']
     df = pd.read_csv(out, header=None, skiprows=1, names=['image', 'number'])
-    return bootstrap(np.array(names)[df['number']], df['image'].map(truth).to_numpy(object), df['image'].str.split('/').str[0], 'CE7')
+    video = df['image'].str.split('/').str[0]
+    return bootstrap(names[df['number']], df['image'].map(truth).to_numpy(object), video, 'CE7')

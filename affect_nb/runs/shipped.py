@@ -11,24 +11,26 @@ __all__ = ['ship']
 import json, shutil
 from pathlib import Path
 
-from ..data.project import open_project
-from .record import finished, run_folder
-from .request import SHIPPED, model_digest, plan, read_profile
 from ..files import InputError, write_atomically
+from .profile import SHIPPED
+from .record import finished, run_folder
+from .request import Setup, model_digest
 
 # %% ../../nbs/runs/shipped.ipynb #37c34353
 def ship(
     out:str|Path='runs/encoder', # output folder of `affect finetune --profile encoder`
     to:str|Path=SHIPPED, # folder to write
 ) -> Path: # `to`
-    "Put the fine-tuned encoder of the profile `encoder` into the package, in float16, with its records."
+    "Put the encoder of the profile `encoder` into the package, in float16; one that isn't finished raises `InputError`."
     from affect_nb.models.affect import load_model
     from affect_nb.models.encoder import save_model
-    request = plan('finetune', open_project('', read_profile('encoder')['embedded'], Path(out)/'data'), 'encoder')
-    if not finished(out, request): raise InputError(f"{out} has no finished encoder: run 'affect finetune --profile encoder --out {out}' first")
-    model, to = load_model(run_folder(out, request)), Path(to)
+    request = Setup('encoder', out=str(out)).request('finetune')
+    if not finished(out, request, weights=True):
+        raise InputError(f"{out} has no finished encoder: run 'affect finetune --profile encoder --out {out}' first")
+    to = Path(to)
+    model = load_model(run_folder(out, request))
     save_model(model, to, 'float16', run=request.name, digest=request.digest, upstream=request.upstream.name)
     for r in request.chain(): shutil.copy(run_folder(out, r)/'record.json', to/f'{r.kind}.json')
-    digest = model_digest(to)
-    write_atomically(to/'shipped.json', lambda f: f.write_text(json.dumps(dict(run=request.name, sha256=digest), indent=1)))
+    text = json.dumps(dict(run=request.name, sha256=model_digest(to)), indent=1)
+    write_atomically(to/'shipped.json', lambda file: file.write_text(text))
     return to
