@@ -187,7 +187,7 @@ def fit_affect(
     layer_decay:float=1., # factor from one block to the one below it
     choose:str='best', # 'best': keep the epoch with the best score; 'last': the last epoch, for refits
     cbs:tuple=(), # further callbacks
-    **kwargs, # of `train.loop.fit`: `schedule`, `warmup`, `seed`
+    **kwargs, # of `train.loop.fit`: `schedule`, `warmup`, `seed`, `live`
 ) -> Scores: # its `history` is the log; see `predictions`, `cross_fit`, `load_best`
     "Train, scoring the whole validation set after each epoch."
     if learn.opt is None: learn.create_opt()

@@ -24,6 +24,7 @@ from fastcore.foundation import L
 from fastai.callback.core import CancelEpochException
 
 from ..files import InputError, write_atomically
+from .live import Live
 
 # %% ../../nbs/train/loop.ipynb #db30d64d
 class History(Callback):
@@ -184,6 +185,7 @@ def fit(
     seed:int=0, # of dropout and masks
     paths:list|None=None, # path of each row of the training set, for the guard
     cbs:tuple=(), # further callbacks; those with a `state_dict` are kept in the checkpoint
+    live:bool|Live=False, # True: show the training while it runs, in a notebook or a terminal
 ) -> History: # the log of the training
     "Train; continue from the checkpoint in `folder` where there is one."
     if schedule not in ('constant', 'cosine'): raise InputError(f"schedule is '{schedule}', but must be 'constant' or 'cosine'")
@@ -195,7 +197,11 @@ def fit(
     if schedule == 'cosine': use.append(ParamScheduler(dict(lr=combined_cos(warmup, lr / 25, lr, lr / 1e5))))
     resume = Resume(Path(folder)/'checkpoint.pt' if folder else os.devnull, seed, parts)
     if folder: use.append(resume)
+    live = Live() if live is True else live
+    if live: use.append(live)
     try: learn.fit(epochs, lr=lr, cbs=use)
     except (InputError, Interrupted) as e: raise type(e)(str(e).split('\n\t')[-1]) from None # without fastai's prefix
-    finally: resume.restore()
+    finally:
+        resume.restore()
+        if live: live.close()
     return log
