@@ -5,7 +5,7 @@ import numpy as np, pytest
 from PIL import Image
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from affect_nb.data.aff_wild2 import read_mtl, read_per_video, read_test_list, write_mtl_submission
+from affect_nb.data.aff_wild2 import read_mtl, read_mtl_list, read_per_video, write_mtl_submission
 from affect_nb.data.faces import list_faces
 from affect_nb.data.images import read_image
 from affect_nb.files import InputError
@@ -58,7 +58,7 @@ def fuzz(folder, trials, seed=0):
         with warnings.catch_warnings():
             warnings.simplefilter('ignore'); df = reads_or_refuses(read_mtl, p)
         if df is not None: is_clean(df); good += 1
-        listed = reads_or_refuses(read_test_list, p)
+        listed = reads_or_refuses(read_mtl_list, p)
         if listed is not None: is_clean(listed)
     assert 0 < good < trials # the damage is neither always fatal nor always harmless
 
@@ -74,7 +74,7 @@ def test_mangled_files_long(tmp_path): fuzz(tmp_path, 20_000, seed=1)
 @given(st.binary(max_size=200))
 def test_any_bytes(tmp_path, data):
     p = tmp_path/'train_set.txt'; p.write_bytes(HEADER.encode() + data); reads_or_refuses(read_mtl, p)
-    p.write_bytes(data); reads_or_refuses(read_mtl, p); reads_or_refuses(read_test_list, p)
+    p.write_bytes(data); reads_or_refuses(read_mtl, p); reads_or_refuses(read_mtl_list, p)
     p = tmp_path/'list.csv'; p.write_bytes(b'image\n' + data); reads_or_refuses(list_faces, p)
 
 
@@ -93,7 +93,7 @@ def test_no_name_leaves_the_root(tmp_path, name):
     p = tmp_path/'train_set.txt'; p.write_text(HEADER + LINE.replace('341/00001.jpg', name), encoding='utf-8')
     if name == '%2e%2e/00001.jpg': return is_clean(read_mtl(p)) # only a name: nothing here decodes it
     with pytest.raises(InputError, match='line 2: image '): read_mtl(p)
-    with pytest.raises(InputError, match='line 2: '): read_test_list(p)
+    with pytest.raises(InputError, match='line 2: '): read_mtl_list(p)
 
 
 def encoded(rng, fmt):

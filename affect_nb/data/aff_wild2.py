@@ -6,8 +6,8 @@ Docs: https://affect-nb.github.io/affect_nb/data/aff_wild2.html.md"""
 
 # %% auto #0
 __all__ = ['NUMBERS', 'FILES', 'PAPER_COUNTS', 'split_name', 'read_mtl_lines', 'annotation_files', 'unique_frames', 'clip_of',
-           'existing_images', 'read_mtl', 'find_aff_wild2', 'read_aff_wild2', 'per_video_folder', 'read_per_video',
-           'read_test_list', 'write_mtl_submission']
+           'read_mtl', 'find_aff_wild2', 'read_aff_wild2', 'per_video_folder', 'read_per_video', 'listed_names',
+           'read_mtl_list', 'write_mtl_submission']
 
 # %% ../../nbs/data/aff_wild2.ipynb #c2307e65
 import os, re, warnings
@@ -17,7 +17,8 @@ from types import MappingProxyType
 
 import numpy as np, pandas as pd
 
-from ..files import InputError, write_atomically
+from .images import existing_images, with_images
+from ..files import InputError, read_lines, root_and_below, write_text
 from ..frames import make_frames
 from ..labels import AUS, EXPRS
 
@@ -31,35 +32,17 @@ _RULES = dict(valence=(lambda x: (abs(x) <= 1) | (x == -5), 'between -1 and 1, o
 def _rule(col): return _RULES['AU' if col in AUS else 'valence' if col == 'arousal' else col]
 
 # %% ../../nbs/data/aff_wild2.ipynb #c7c087af
-_NAME = re.compile(r'([^/\\:.\x00-\x1f][^/\\:\x00-\x1f]*)/([0-9]{1,9})\.(?:jpe?g|png|bmp|webp)', re.I)
+_LISTED = re.compile(r'([^/\\:.\x00-\x1f][^/\\:\x00-\x1f]*)/([0-9]{1,9})\.(?:jpe?g|png|bmp|webp)', re.I)
 
 def split_name(
     name:str, # '341/00001.jpg'
 ) -> tuple|None: # ('341', 1); None when the name has another form, or could leave its folder
     "Video and frame number of a listed image."
-    m = _NAME.fullmatch(name)
+    m = _LISTED.fullmatch(name)
     return m and (m[1], int(m[2]))
 
-# %% ../../nbs/data/aff_wild2.ipynb #53be34ae
-_MAX_BYTES = 500_000_000 # the official files have 8 MB
-
-def _read_lines(path):
-    "The lines of a text file, without the blank ones at its end."
-    try:
-        if os.stat(path).st_size > _MAX_BYTES: raise InputError(f"{path}: too large for an annotation file (over {_MAX_BYTES:,} bytes)")
-        data = Path(path).read_bytes()
-        text = data.decode('utf-8-sig').replace('\r\n', '\n').replace('\r', '\n').rstrip()
-    except UnicodeDecodeError as e:
-        line = data[:e.start].count(b'\n') + 1
-        raise InputError(f"{path}, line {line}: this is not UTF-8 text: save the file as UTF-8") from None
-    except OSError as e:
-        say = 'no such file' if isinstance(e, FileNotFoundError) else f"can't be read ({e.strerror})"
-        raise InputError(f"{path}: {say}: check the path") from None
-    if not text: raise InputError(f"{path}: the file is empty: get it again from its source")
-    return text.split('\n')
-
 # %% ../../nbs/data/aff_wild2.ipynb #5fd1cef5
-def _explain(path, lines, first, columns, names):
+def _bad_line(path, lines, first, columns, names):
     "Raise `InputError` for the first bad line; `first` is the number of `lines[0]` in the file."
     for i, line in enumerate(lines, first):
         at, cells = f'{path}, line {i}', line.split(',')
@@ -83,12 +66,12 @@ def _parse(path, lines, first, columns, names):
         flat = chain.from_iterable(r[names:] for r in rows)
         x = np.fromiter(map(float, flat), np.float64, len(rows) * len(columns)).reshape(len(rows), -1)
         if not all(_rule(c)[0](x[:, i]).all() for i, c in enumerate(columns)): raise ValueError
-        if names and not all(_NAME.fullmatch(r[0]) for r in rows): raise ValueError
-    except ValueError: _explain(path, lines, first, columns, names)
+        if names and not all(_LISTED.fullmatch(r[0]) for r in rows): raise ValueError
+    except ValueError: _bad_line(path, lines, first, columns, names)
     return [r[0] for r in rows] if names else [], x
 
 # %% ../../nbs/data/aff_wild2.ipynb #b9e4947c
-def _labels(x, columns):
+def _without_sentinels(x, columns):
     "A table of labels by name, NaN where not annotated, from numbers with sentinels."
     df = pd.DataFrame(x, columns=list(columns))
     if 'valence' in df: df.loc[(df['valence'] == -5) | (df['arousal'] == -5), ['valence', 'arousal']] = np.nan
@@ -104,11 +87,11 @@ def read_mtl_lines(
     path:str|Path, # one annotation file
 ) -> pd.DataFrame: # columns `image` (as listed), `video`, `frame` and the labels, one row per line, NaN = not annotated
     "The lines of one multi-task annotation file; a bad line raises `InputError` with its number."
-    lines = _read_lines(path)
+    lines = read_lines(path)
     head = _is_header(lines[0])
     if len(lines) == head: raise InputError(f"{path}: there is no line under the header: get the file again from its source")
     names, x = _parse(path, lines[head:], 1 + head, NUMBERS, names=True)
-    df = _labels(x, NUMBERS)
+    df = _without_sentinels(x, NUMBERS)
     parts = [n.rpartition('/') for n in names]
     df.insert(0, 'image', names)
     df.insert(1, 'video', [p[0] for p in parts])
@@ -150,29 +133,6 @@ def clip_of(
     "The clip a video belongs to: its name without `_left` or `_right`."
     return video.str.replace(r'_(?:left|right)$', '', regex=True)
 
-# %% ../../nbs/data/aff_wild2.ipynb #bb2ead5b
-def existing_images(
-    images:str|Path, # folder with the videos' folders
-    videos:list|np.ndarray, # names of videos
-) -> set: # names `<video>/<file>`
-    "The files that exist in the folders of `videos`; a missing `images` raises `InputError`."
-    if not os.path.isdir(images): raise InputError(f"{images}: no such folder of images: check the path")
-    names = set()
-    for v in videos:
-        try:
-            with os.scandir(os.path.join(images, v)) as files: names.update(f'{v}/{f.name}' for f in files)
-        except OSError: pass
-    return names
-
-def _with_images(df, images):
-    "The frames of `df` that have an image under the folder `images`, `image` being its path there."
-    there = df['image'].isin(existing_images(images, df['video'].unique()))
-    if not there.any(): raise InputError(f"{images}: none of the {len(df):,} listed frames has an image here, the first would be "
-                                         f"{Path(images)/df['image'].iloc[0]}: give the folder that holds the videos' folders")
-    if not there.all(): warnings.warn(f"{(~there).sum():,} of {len(df):,} listed frames have no image in {images} and are left out")
-    df = df[there]
-    return df.assign(image=str(images).rstrip('/') + '/' + df['image'])
-
 # %% ../../nbs/data/aff_wild2.ipynb #78e6e3c3
 def read_mtl(
     annotations:str|Path, # an annotation file, or the folder that holds those of the splits
@@ -186,7 +146,7 @@ def read_mtl(
         parts.append(df.assign(split=split))
     df = pd.concat(parts, ignore_index=True)
     df['group'] = clip_of(df['video'])
-    return make_frames(df if images is None else _with_images(df, images), source='aff_wild2')
+    return make_frames(df if images is None else with_images(df, images), source='aff_wild2')
 
 # %% ../../nbs/data/aff_wild2.ipynb #402fa600
 PAPER_COUNTS = MappingProxyType({
@@ -199,9 +159,7 @@ def find_aff_wild2(
     images:str|Path=None, # folder with the videos' folders; None: look for it
 ) -> tuple: # folder of the annotation files, folder of the images
     "Where the parts of s-Aff-Wild2 lie; what isn't there raises `InputError`."
-    root = Path(root)
-    if not root.is_dir(): raise InputError(f"{root}: no such folder: check the path")
-    within = [root, *sorted(Path(e.path) for e in os.scandir(root) if e.is_dir())]
+    within, root = root_and_below(root), Path(root)
     notes = next((d for d in within if any((d/f).is_file() for f in FILES)), None)
     if notes is None: raise InputError(f"{root}: no annotation file here or one folder down: expected {' or '.join(FILES)}")
     if images is not None: return notes, Path(images)
@@ -230,16 +188,14 @@ def per_video_folder(
     split:str, # 'train' or 'val'
 ) -> Path|None: # None when it isn't there
     "The folder of a task's per-video files of a split; a missing root raises `InputError`."
-    root = Path(root)
-    if not root.is_dir(): raise InputError(f"{root}: no such folder: check the path")
-    for d in [root, *sorted(Path(e.path) for e in os.scandir(root) if e.is_dir())]:
+    for d in root_and_below(root):
         for a in _PER_VIDEO[task]:
             for b in _SPLIT_FOLDERS[split]:
                 if (d/a/b).is_dir(): return d/a/b
 
 def _read_video(path, task):
     "The labels of one per-video file, one row per frame, with `video`, `frame` and `image`."
-    head, *lines = _read_lines(path)
+    head, *lines = read_lines(path)
     names = [n.strip() for n in head.split(',')]
     known = dict(VA=('valence', 'arousal'), AU=AUS, EXPR=EXPRS)[task]
     if len(set(names)) != len(names) or not set(names) <= set(known) or (task == 'VA' and len(names) < 2):
@@ -251,7 +207,7 @@ def _read_video(path, task):
                                                    "classes: get the file again")
         x = np.array([EXPRS.index(n) for n in names] + [-1])[x.astype(int)]
         names = ['expr']
-    df, video = _labels(x, names), Path(path).stem
+    df, video = _without_sentinels(x, names), Path(path).stem
     frames = range(1, len(df) + 1)
     return df.assign(video=video, frame=frames, image=[f'{video}/{k:05d}.jpg' for k in frames])
 
@@ -273,12 +229,14 @@ def read_per_video(
     if not files: raise InputError(f"{folder}: no annotation file <video>.txt: get the folder again from its source")
     df = pd.concat([_read_video(f, name) for f in files], ignore_index=True).assign(split=split)
     df['group'] = clip_of(df['video'])
-    return make_frames(df if images is None else _with_images(df, images), source='aff_wild2')
+    return make_frames(df if images is None else with_images(df, images), source='aff_wild2')
 
 # %% ../../nbs/data/aff_wild2.ipynb #01c6b6cc
-def _test_names(path):
-    "The names of a test list, in its order."
-    lines = _read_lines(path)
+def listed_names(
+    path:str|Path, # the list of a challenge, with its header
+) -> list: # '<video>/<number>.jpg', one of each line
+    "The frames that a challenge asks for, in its order; a bad line raises `InputError`."
+    lines = read_lines(path)
     head = _is_header(lines[0])
     names = [line.strip().rstrip(',').strip() for line in lines[head:]]
     for i, n in enumerate(names, 1 + head):
@@ -286,11 +244,11 @@ def _test_names(path):
     if not names: raise InputError(f"{path}: the list names no image: get it again from its source")
     return names
 
-def read_test_list(
+def read_mtl_list(
     path:str|Path, # the list of the challenge
 ) -> pd.DataFrame: # frames table without labels, split 'test'
     "The frames of a test list, once each; a bad line raises `InputError`."
-    df = pd.DataFrame({'image': list(dict.fromkeys(_test_names(path)))})
+    df = pd.DataFrame({'image': list(dict.fromkeys(listed_names(path)))})
     df['video'], df['frame'] = zip(*df['image'].map(split_name))
     return make_frames(df.assign(group=clip_of(df['video']), split='test'), source='aff_wild2')
 
@@ -311,13 +269,6 @@ def _submission_table(df):
     if twice.any(): raise InputError(f"{df['image'][twice].iloc[0]}: predicted more than once: keep one prediction per frame")
     return df
 
-def _replace(out, text):
-    "Write `text` to the file `out`, whole or not at all."
-    try:
-        Path(out).parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(out, lambda f: f.write_text(text, encoding='utf-8', newline='\n'))
-    except OSError as e: raise InputError(f"{out}: can't be written ({e.strerror}): choose another place") from None
-
 # %% ../../nbs/data/aff_wild2.ipynb #7ee7d2b7
 def write_mtl_submission(
     df:pd.DataFrame, # predictions: `image` (or `video` and `frame`), `valence`, `arousal`, `expr` (names), `AU1`…`AU26` (0 or 1)
@@ -325,7 +276,7 @@ def write_mtl_submission(
     out:str|Path, # file to write
 ) -> Path: # `out`
     "Write the multi-task submission; a frame of the list without a complete prediction raises `InputError`, and nothing is written."
-    names, df = _test_names(test_list), _submission_table(df)
+    names, df = listed_names(test_list), _submission_table(df)
     at = df.index.get_indexer(pd.MultiIndex.from_tuples(map(split_name, names)))
     if (at < 0).any(): raise InputError(f"{test_list}: {(at < 0).sum():,} of its {len(names):,} frames have no prediction, the first is "
                                         f"{names[np.argmax(at < 0)]}: predict the whole list")
@@ -336,5 +287,5 @@ def write_mtl_submission(
         raise InputError(f"{names[row]}: the prediction has no {NUMBERS[col]}: predict every task for every frame")
     expr, aus = df['expr'].cat.codes, df[list(AUS)].astype(int).astype(str).agg(','.join, axis=1)
     rows = [f'{n},{v:.6f},{a:.6f},{e},{u}\n' for n, v, a, e, u in zip(names, df['valence'], df['arousal'], expr, aus)]
-    _replace(out, 'image,valence,arousal,expression,aus\n' + ''.join(rows))
+    write_text(out, 'image,valence,arousal,expression,aus\n' + ''.join(rows))
     return Path(out)

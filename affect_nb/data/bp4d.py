@@ -14,14 +14,13 @@ from pathlib import Path
 
 import numpy as np, pandas as pd
 
-from .aff_wild2 import _read_lines
 from .images import SUFFIXES
-from ..files import InputError
+from ..files import InputError, read_lines, root_and_below
 from ..frames import make_frames
 from ..labels import AUS
 
 # %% ../../nbs/data/bp4d.ipynb #cf7f9278
-def _explain(path, lines, width):
+def _bad_code(path, lines, width):
     "Raise `InputError` for the first bad line under the header."
     for i, line in enumerate(lines, 2):
         at, cells = f'{path}, line {i}', line.split(',')
@@ -36,7 +35,7 @@ def read_codes(
     path:str|Path, # one file of AU_OCC
 ) -> pd.DataFrame: # `frame` and `AU1`…`AU26`: 0, 1, NaN = unknown or not coded
     "The codes of one subject in one task; a bad line raises `InputError` with its number."
-    head, *lines = _read_lines(path)
+    head, *lines = read_lines(path)
     units = [c.strip() for c in head.split(',')]
     good = units[0] == '0' and all(re.fullmatch('[0-9]{1,3}', u) for u in units) and len(set(units)) == len(units)
     if not (good and {f'AU{u}' for u in units} & set(AUS)):
@@ -47,7 +46,7 @@ def read_codes(
         if any(len(r) != len(units) for r in rows): raise ValueError
         x = np.fromiter(map(int, chain.from_iterable(rows)), np.int64, len(rows) * len(units)).reshape(len(rows), -1)
         if not (np.isin(x[:, 1:], (0, 1, 9)).all() and (x[:, 0] >= 0).all() and (x[:, 0] < 10**9).all()): raise ValueError
-    except (ValueError, OverflowError): _explain(path, lines, len(units))
+    except (ValueError, OverflowError): _bad_code(path, lines, len(units))
     again = pd.Series(x[:, 0]).duplicated()
     if again.any(): raise InputError(f"{path}, line {again.idxmax() + 2}: frame {x[again.idxmax(), 0]} is coded twice: delete one of the lines")
     df = pd.DataFrame(x[:, 1:], columns=[f'AU{int(u)}' for u in units[1:]]).reindex(columns=AUS).astype('float32')
@@ -69,18 +68,16 @@ def numbered_images(
     return found
 
 # %% ../../nbs/data/bp4d.ipynb #3a8fff97
-_NAME = re.compile(r'([FM][0-9]{3})_(T[0-9]{1,2})\.csv')
+_CODES = re.compile(r'([FM][0-9]{3})_(T[0-9]{1,2})\.csv')
 
 def find_bp4d(
     root:str|Path, # BP4D root
 ) -> tuple: # (subject, task) → file of codes; folder that holds the subjects' folders
     "Where the parts of BP4D lie; what isn't there raises `InputError`."
-    root = Path(root)
-    if not root.is_dir(): raise InputError(f"{root}: no such folder: check the path")
-    within = [root, *sorted(Path(e.path) for e in os.scandir(root) if e.is_dir())]
+    within = root_and_below(root)
     codes = next((d/'AU_OCC' for d in within if (d/'AU_OCC').is_dir()), None)
     if codes is None: raise InputError(f"{root}: no codes of action units: looked for AUCoding/AU_OCC, and for AU_OCC here and one folder down")
-    files = {m.groups(): f for f in sorted(codes.iterdir()) if (m := _NAME.fullmatch(f.name))}
+    files = {m.groups(): f for f in sorted(codes.iterdir()) if (m := _CODES.fullmatch(f.name))}
     if not files: raise InputError(f"{codes}: no file of codes such as F001_T1.csv: get the folder again from its source")
     images = next((d for d in within if any((d/subject).is_dir() for subject, _ in files)), None)
     if images is None:

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np, pandas as pd
 
-from .aff_wild2 import _read_lines, _replace, _test_names, split_name
+from .aff_wild2 import listed_names, split_name
 from .bp4d import numbered_images
-from ..files import InputError
+from ..files import InputError, read_lines, write_text
 from ..frames import KEYS, make_frames
 from ..labels import COMPOUNDS
 
@@ -26,7 +26,7 @@ def list_classes(
     path:str|Path, # the official list
 ) -> list: # names from `COMPOUNDS`; the place of a name is its number
     "The compounds in the order of the list's header; another header raises `InputError`."
-    head = [c.strip() for c in _read_lines(path)[0].rstrip(', ').split(',')]
+    head = [c.strip() for c in read_lines(path)[0].rstrip(', ').split(',')]
     names = [n.replace('_', ' ') for n in head[1:]]
     if head[0].lower() != 'image_location' or sorted(names) != sorted(COMPOUNDS):
         raise InputError(f"{path}, line 1: the header must be image_location and the seven compounds {', '.join(COMPOUNDS)}: "
@@ -38,7 +38,7 @@ def read_test_list(
 ) -> pd.DataFrame: # frames table without labels, split 'test'
     "The frames of the official list; a bad line or another header raises `InputError`."
     list_classes(path)
-    df = pd.DataFrame({'image': list(dict.fromkeys(_test_names(path)))})
+    df = pd.DataFrame({'image': list(dict.fromkeys(listed_names(path)))})
     df['video'], df['frame'] = zip(*df['image'].map(split_name))
     return make_frames(df.assign(split='test'), source='c_expr')
 
@@ -55,7 +55,7 @@ def list_frames(
     return make_frames(pd.DataFrame(rows, columns=['video', 'frame', 'image']).assign(split='test'), source='c_expr')
 
 # %% ../../nbs/data/c_expr.ipynb #1eddfe32
-def _predictions(df):
+def _by_frame(df):
     "Predictions with `video` and `frame`, each frame once."
     df = df.copy(deep=False)
     if not {'video', 'frame'} <= set(df):
@@ -110,7 +110,7 @@ def align(
     faceless:bool=False, # True: frames may be missing anywhere, as where those without a face were left out
 ) -> pd.DataFrame: # `image`, `video`, `frame` as in `listed`, and the predictions
     "A prediction for each listed frame; a video without one, or whose frames don't fit the list (`check_videos`), raises `InputError`."
-    pred = _predictions(pred)
+    pred = _by_frame(pred)
     values = [c for c in pred if c not in KEYS]
     if not values: raise InputError("the predictions have no column beside those that name the frame: add what was predicted")
     check_videos(pred, listed, faceless)
@@ -157,6 +157,6 @@ def write_ce_submission(
                          "" + (f"did you mean {near[0]}?" if near else f"choose from {', '.join(classes)}"))
     keys = [c for c in ('video', 'frame', 'image') if c in df]
     number = align(df[[*keys, 'compound']], listed, faceless).set_index('image')['compound'].map(classes.index)
-    names = _test_names(test_list)
-    _replace(out, _read_lines(test_list)[0].rstrip(', ') + '\n' + ''.join(f'{n},{k}\n' for n, k in zip(names, number[names])))
+    names = listed_names(test_list)
+    write_text(out, read_lines(test_list)[0].rstrip(', ') + '\n' + ''.join(f'{n},{k}\n' for n, k in zip(names, number[names])))
     return Path(out)

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np, pyarrow as pa, pyarrow.compute as pc, pyarrow.csv
 
 from .images import SUFFIXES
-from ..files import InputError
+from ..files import OUTSIDE, InputError
 from ..frames import file_size
 
 # %% ../../nbs/data/faces.ipynb #c88729ad
@@ -73,8 +73,6 @@ def _to_arrow(names):
     return pa.concat_arrays(parts) if parts else pa.array([], pa.large_string())
 
 # %% ../../nbs/data/faces.ipynb #1c111090
-_LEAVES = r'^$|^/|(^|/)\.\.(/|$)|[\\:\x00-\x1f]' # nothing, absolute, a folder up, backslash, drive, control characters
-
 def _from_csv(path):
     "The sorted names in the column `image` of a CSV file."
     options = pa.csv.ConvertOptions(include_columns=['image'], column_types={'image': pa.large_string()})
@@ -82,7 +80,7 @@ def _from_csv(path):
     except KeyError: raise InputError(f"{path}: no column 'image': name the column of the paths so in the first line") from None
     except (pa.ArrowInvalid, OSError) as e: raise InputError(f"{path}: can't be read as CSV ({str(e).splitlines()[0]}): correct the file") from None
     names = names['image'].combine_chunks().fill_null('')
-    bad = pc.match_substring_regex(names, _LEAVES)
+    bad = pc.match_substring_regex(names, OUTSIDE)
     if pc.any(bad).as_py():
         i = pc.index(bad, True).as_py()
         raise InputError(f"{path}, line {i + 2}: '{names[i].as_py()[:80]}' is not a path below {Path(path).parent}: write it relative to that folder")

@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..files import InputError
+from .drawing import make_identity, save_jpeg
+from .synthetic import (ONSET, PRESENT, Video, camera, check_sizes, drift, make_video, person, prototype,
+                                      pulse, render, stage, write_about)
+from ..files import InputError, new_folder
 from ..labels import AUS, BASIC, COMPOUNDS, RAF_COMPOUNDS
-from .synthetic import (ONSET, PRESENT, Video, _about, _camera, _check_sizes, _drift, _Folder, _pulse, _stage, make_identity,
-                                      make_video, person, prototype, render, save_jpeg)
 
 # %% ../../nbs/data/layouts.ipynb #82d62391
 def _act(r, i, t, names):
@@ -26,12 +27,12 @@ def _act(r, i, t, names):
     part = (t[-1] - t[0]) / len(names)
     for k, name in enumerate(names):
         start, rise, hold = t[0] + part * (k + r.uniform(0, .1)), part * r.uniform(.15, .3), part * r.uniform(.3, .45)
-        e = r.uniform(.55, 1) * (_pulse(t, start, rise, hold, .25 * part) if len(t) > 1 else np.ones(1))
+        e = r.uniform(.55, 1) * (pulse(t, start, rise, hold, .25 * part) if len(t) > 1 else np.ones(1))
         units, where = prototype(name)
         aus += e[:, None] * units * r.uniform(.75, 1.15, 12) * np.where((units < .65) & (r.random(12) < .15), .4, 1)
         strength[:, k] = e
         place += e[:, None] * (np.array(where) + r.normal(0, .06, 2))
-    aus = aus * i.habits + np.stack([_drift(r, t, .04, 2.) for _ in AUS], 1)
+    aus = aus * i.habits + np.stack([drift(r, t, .04, 2.) for _ in AUS], 1)
     aus[:, 10] = np.maximum(aus[:, 10], .9 * aus[:, 11])
     return np.clip(aus, 0, 1), strength, np.clip(place, -1, 1)
 
@@ -42,9 +43,9 @@ def _film(i, names, r, frame=np.ones(1, int)):
     "A `Video` of person `i` who shows `names`, one after the other, over the numbers `frame` `(s,)`."
     t = frame / _FPS
     aus, strength, place = _act(r, i, t, names)
-    face, sway = _stage(r, t, np.zeros(len(t)))
+    face, sway = stage(r, t, np.zeros(len(t)))
     shown = np.where(strength.max(1) >= ONSET, np.array(names)[strength.argmax(1)], '')
-    return Video(i, '', frame, aus, shown, *place.T, face, _camera(r, t, sway))
+    return Video(i, '', frame, aus, shown, *place.T, face, camera(r, t, sway))
 
 def _portrait(i, name, r):
     "One frame of person `i` near the apex of the expression `name`."
@@ -76,11 +77,11 @@ def write_bp4d(
     seed:int=0, # number of the world: another seed, other people
 ) -> Path: # `out`
     "Write a drawn data set in BP4D's layout; an unusable size or folder raises `InputError`."
-    _check_sizes(subjects=(subjects, 1), tasks=(tasks, 1), frames=(frames, 1), seed=(seed, 0))
+    check_sizes(subjects=(subjects, 1), tasks=(tasks, 1), frames=(frames, 1), seed=(seed, 0))
     if subjects > 999 or tasks > 99:
         raise InputError(f'{subjects} subjects with {tasks} tasks: names such as F001_T1 have room for 999 and 99, choose fewer')
     who, count = {}, dict(F=0, M=0)
-    with _Folder(out) as root:
+    with new_folder(out) as root:
         (root/'AUCoding'/'AU_OCC').mkdir(parents=True)
         for k in range(subjects):
             p = person('train', 10_000 + k)
@@ -92,7 +93,7 @@ def write_bp4d(
             for j in range(tasks):
                 r = np.random.default_rng([seed, p, 7, j])
                 _write_task(root, subject, f'T{j + 1}', make_video(i, '', frames, r, first=k * tasks + j), r, pad=(0, 4, 5)[k % 3])
-        _about(root, layout='BP4D', seed=seed, tasks=tasks, frames_per_task=frames, person_of_subject=who)
+        write_about(root, layout='BP4D', seed=seed, tasks=tasks, frames_per_task=frames, person_of_subject=who)
     return Path(out)
 
 # %% ../../nbs/data/layouts.ipynb #a8f7431b
@@ -129,15 +130,15 @@ def write_raf_db(
     seed:int=0, # number of the world: another seed, other people
 ) -> Path: # `out`, with `basic/` and `compound/`
     "Write a drawn data set in RAF-DB's layout; an unusable size or folder raises `InputError`."
-    _check_sizes(train=(train, 7), val=(val, 7), compound_train=(compound_train, 11), compound_val=(compound_val, 11), seed=(seed, 0))
+    check_sizes(train=(train, 7), val=(val, 7), compound_train=(compound_train, 11), compound_val=(compound_val, 11), seed=(seed, 0))
     sizes = dict(basic=dict(train=train, val=val), compound=dict(train=compound_train, val=compound_val))
-    with _Folder(out) as root:
+    with new_folder(out) as root:
         for kind, shares in RAF_SHARES.items():
             images, labels = root/kind/'Image'/'aligned', root/kind/'EmoLabel'
             for folder in (images, labels): folder.mkdir(parents=True)
             lines = [line for part, n in sizes[kind].items() for line in _write_raf(images, part, shares, n, seed)]
             (labels/'list_patition_label.txt').write_text('\n'.join(lines) + '\n')
-        _about(root, layout='RAF-DB', seed=seed, pictures=sizes)
+        write_about(root, layout='RAF-DB', seed=seed, pictures=sizes)
     return Path(out)
 
 # %% ../../nbs/data/layouts.ipynb #8e8c27d4
@@ -161,16 +162,16 @@ def write_c_expr(
     seed:int=0, # number of the world: another seed, other people
 ) -> Path: # `out`, with `01/00001.jpg`… and `test_list.txt`
     "Write a drawn data set in C-EXPR-DB's layout; an unusable size or folder raises `InputError`."
-    _check_sizes(videos=(videos, 1), frames=(frames, 8), seed=(seed, 0))
+    check_sizes(videos=(videos, 1), frames=(frames, 8), seed=(seed, 0))
     labels, lines = {}, [C_EXPR_HEADER]
-    with _Folder(out) as root:
+    with new_folder(out) as root:
         for k in range(videos):
             names = [f'{k + 1:02d}/{j + 1:05d}.jpg' for j in range(frames)]
             shown = _write_clip(root/f'{k + 1:02d}', k, frames, seed)
             labels |= {n: s for n, s in zip(names, shown) if s}
             lines += [f'{n},' for n in names]
         (root/'test_list.txt').write_text('\n'.join(lines) + '\n')
-        _about(root, layout='C-EXPR-DB', seed=seed, frames_per_video=frames, labels=labels)
+        write_about(root, layout='C-EXPR-DB', seed=seed, frames_per_video=frames, labels=labels)
     return Path(out)
 
 # %% ../../nbs/data/layouts.ipynb #dfb0f00b
@@ -195,8 +196,8 @@ def write_affectnet(
     seed:int=0, # number of the world: another seed, other people
 ) -> Path: # `out`, with `train_set/` and `val_set/`
     "Write a drawn data set in the layout of AffectNet's release of 2021; an unusable size or folder raises `InputError`."
-    _check_sizes(train=(train, 1), val=(val, 1), seed=(seed, 0))
-    with _Folder(out) as root:
+    check_sizes(train=(train, 1), val=(val, 1), seed=(seed, 0))
+    with new_folder(out) as root:
         for part, n in dict(train=train, val=val).items(): _write_affectnet(root/f'{part}_set', part, n, seed)
-        _about(root, layout='AffectNet, 2021', seed=seed, pictures=dict(train=train, val=val))
+        write_about(root, layout='AffectNet, 2021', seed=seed, pictures=dict(train=train, val=val))
     return Path(out)

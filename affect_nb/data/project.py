@@ -111,7 +111,7 @@ def supplements(self:Project,
 ) -> dict: # name → (frames table of the whole set, row numbers to train on, the labels to use `(21,)` bool)
     "The training rows of the supplements, and which of their labels count."
     parts = {}
-    for name in _names(extra):
+    for name in _wanted(extra):
         df, tasks = self.extra(name), [t for t in extra if name in extra[t]]
         use = np.zeros(len(COLUMNS), bool)
         for t in tasks: use[Y[t]] = True
@@ -119,7 +119,7 @@ def supplements(self:Project,
         parts[name] = df, np.flatnonzero(train & annotated(df, tasks)), use
     return parts
 
-def _names(extra): return sorted({name for names in extra.values() for name in names})
+def _wanted(extra): return sorted({name for names in extra.values() for name in names})
 
 # %% ../../nbs/data/project.ipynb #3f310803
 def _nothing(): return make_frames(pd.DataFrame(dict(image=pd.Series(dtype=str))))
@@ -181,7 +181,7 @@ def digest_with(self:Project,
     base:str='', # digest of what is supplemented; '': that of the labelled frames
 ) -> str: # 16 hexadecimal digits
     "Digest of the labelled frames and the supplements."
-    digests = [base or self.digest, *map(self.digest_of, _names(extra))]
+    digests = [base or self.digest, *map(self.digest_of, _wanted(extra))]
     return _joint(digests) if len(digests) > 1 else digests[0]
 
 def _joint(digests): return hashlib.sha256(' '.join(digests).encode()).hexdigest()[:16]
