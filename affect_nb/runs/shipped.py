@@ -21,7 +21,7 @@ def ship(
     out:str|Path='runs/encoder', # output folder of `affect finetune --profile encoder`
     to:str|Path=SHIPPED, # folder to write
 ) -> Path: # `to`
-    "Put the encoder of the profile `encoder` into the package, in float16; one that isn't finished raises `InputError`."
+    "Put the encoder of the profile `encoder` into the package, as float16; an unfinished one raises `InputError`."
     from affect_nb.models.affect import load_model
     from affect_nb.models.encoder import save_model
     request = Setup('encoder', out=str(out)).request('finetune')
