@@ -6,7 +6,7 @@ Docs: https://affect-nb.github.io/affect_nb/tables/plots.html.md"""
 
 # %% auto #0
 __all__ = ['INK', 'TASK_INK', 'row_label', 'plot_paper_vs_ours', 'plot_sequence_length', 'fusion_gains', 'plot_fusion_gains',
-           'steps', 'plot_steps', 'confusions', 'plot_confusions', 'plots_of']
+           'plot_steps', 'confusions', 'best_row', 'plot_confusions']
 
 # %% ../../nbs/tables/plots.ipynb #75858036
 from pathlib import Path
@@ -14,230 +14,257 @@ from types import MappingProxyType
 
 import numpy as np, pandas as pd
 
-from ..runs.record import read_predictions
-from .rows import Row, rows as rows_of
 from ..labels import BASIC, COMPOUNDS, TASKS, Y
+from ..runs.record import read_predictions
+from .evidence import differences
+from .inputs import EMBEDDED
+from .rows import FUSED_CONTROLS, Row, row as row_of, steps
+from .table import Cell, Table
 from ..train.metrics import compound_of
 
 # %% ../../nbs/tables/plots.ipynb #aff6c776
 INK = MappingProxyType(dict(ours='#0072B2', paper='#D55E00', constant='#7f7f7f'))
 TASK_INK = MappingProxyType(dict(V='#0072B2', A='#D55E00', EXPR='#009E73', AU='#CC79A7', CE='#E69F00', MTL='#000000'))
 
+def _window(row):
+    "Sequence length and hop in words."
+    if row.S in (None, 1): return ''
+    return f'S={row.S}' if row.W == row.S else f'S={row.S} W={row.W}'
+
 def row_label(
     row:Row, # of a table
 ) -> str: # what is its own about it
     "A row in a few words, for an axis."
+    words = [row.id if row.table else row.row, row.task if row.kind != 'assembled' else row.metric]
     if row.kind == 'ce':
-        mix = '+'.join(n for n, on in (('Mixup', row.mixup), ('CutMix', row.cutmix)) if on) or 'no mixing'
-        words = [f"{' '.join(map(str, row.stage_epochs))} epochs", mix]
-    else: words = ['+'.join(row.fuse) and f"+F({'+'.join(row.fuse)})", len(row.joint) > 1 and f"joint {'+'.join(row.joint)}",
-                   row.S and row.S > 1 and f'S={row.S}' + (f' W={row.W}' if row.W != row.S else '')]
-    name = row.id if row.table else row.row
-    return '  '.join(filter(None, [name, row.task if row.kind != 'assembled' else row.metric, *words, row.control and f'({row.control})']))
+        mixing = [name for name, on in (('Mixup', row.mixup), ('CutMix', row.cutmix)) if on]
+        words += [f"{' '.join(map(str, row.stage_epochs))} epochs", '+'.join(mixing) or 'no mixing']
+    else:
+        if row.fuse: words.append(f"+F({'+'.join(row.fuse)})")
+        if len(row.joint) > 1: words.append(f"joint {'+'.join(row.joint)}")
+        words.append(_window(row))
+    if row.control: words.append(f'({row.control})')
+    return '  '.join(filter(None, words))
 
 # %% ../../nbs/tables/plots.ipynb #2260f3c2
-def _numbers(table):
+def _numbers(cells):
     "Score, interval, held-out score, constant and paper of every cell; NaN where there is none."
     def one(c):
-        m = c.metrics
-        o, h = m.get('ours') or {}, m.get('held_out') or {}
-        return dict(ours=o.get('score'), lo=o.get('lo'), hi=o.get('hi'), held_out=h.get('score'), constant=m.get('constant'), paper=c.row.paper)
-    return pd.DataFrame([one(c) for c in table.cells.values()], columns=['ours', 'lo', 'hi', 'held_out', 'constant', 'paper'], dtype=float)
+        ours, held = c.metrics.get('ours') or {}, c.metrics.get('held_out') or {}
+        return dict(ours=ours.get('score'), lo=ours.get('lo'), hi=ours.get('hi'), held_out=held.get('score'),
+                    constant=c.metrics.get('constant'), paper=c.row.paper)
+    columns = ['ours', 'lo', 'hi', 'held_out', 'constant', 'paper']
+    return pd.DataFrame([one(c) for c in cells], columns=columns, dtype=float)
 
 def _bars(f): return np.stack([f.ours - f.lo, f.hi - f.ours]).clip(0) # lengths of the two halves of each interval
 
-def _title(ax, table, what=''):
-    "Name and data of a table above a plot."
-    name = f'Table {table.number}' if isinstance(table.number, int) else str(table.number)
-    ax.set_title(f"{name}{what and ', ' + what}: {table.data.split(';')[0]}", fontsize=9, loc='left')
+def _source(table): return EMBEDDED if table.embedded else Path(table.data.split(';')[0]).name # no path gets into a picture
+
+def _title(ax, table): ax.set_title(f'{table.title}: {_source(table)}', fontsize=9, loc='left')
+
+def _footnote(fig, table): fig.text(.995, .005, _source(table), fontsize=6, color='.4', ha='right', va='bottom')
+
+def _bands(ax, tasks):
+    "Shade every second run of rows of one task."
+    known = list(dict.fromkeys(tasks))
+    for i, task in enumerate(tasks):
+        if known.index(task) % 2: ax.axhspan(i - .5, i + .5, color='.95', lw=0, zorder=0)
 
 # %% ../../nbs/tables/plots.ipynb #0ca854fe
-def plot_paper_vs_ours(
-    table, # `tables.Table`
-): # matplotlib figure
-    "Every row: the paper's number, ours with its interval, the held-out score, and what a constant gets."
-    import matplotlib.pyplot as plt
-    cells, f = list(table.cells.values()), _numbers(table)
-    y, tasks = np.arange(len(f)), [c.row.task for c in cells]
-    labels, high = [row_label(c.row) for c in cells], .23 * len(f) + 1.2
-    wide = .068 * max(map(len, labels)) + .2 # of the labels, inches
-    fig, ax = plt.subplots(figsize=(wide + 5.6, high))
-    for i in range(len(f)):
-        if list(dict.fromkeys(tasks)).index(tasks[i]) % 2: ax.axhspan(i - .5, i + .5, color='.95', lw=0, zorder=0)
+def _marks(ax, f):
+    "Draw every number of `_numbers`, one row below the other."
+    y = np.arange(len(f))
     ax.errorbar(f.ours, y, xerr=_bars(f), fmt='o', color=INK['ours'], ms=5, lw=1.2, label='ours, 95% over groups')
     ax.plot(f.held_out, y, 'o', mfc='white', color=INK['ours'], ms=5, label='held out')
     ax.plot(f.paper, y, 'D', color=INK['paper'], ms=4.5, label='paper')
     ax.plot(f.constant, y, '|', color=INK['constant'], ms=9, label='constant')
-    known = f.to_numpy()[np.isfinite(f.to_numpy())]
+
+def plot_paper_vs_ours(
+    table:Table,
+): # matplotlib figure
+    "Every row: the paper's number, ours with its interval, the held-out score, and what a constant gets."
+    import matplotlib.pyplot as plt, seaborn as sns
+    cells = list(table.cells.values())
+    f, labels = _numbers(cells), [row_label(c.row) for c in cells]
+    wide, high = .068 * max(map(len, labels)) + .2, .23 * len(f) + 1.2 # of the labels, of the picture, inches
+    fig, ax = plt.subplots(figsize=(wide + 5.6, high))
+    _bands(ax, [c.row.task for c in cells])
+    _marks(ax, f)
+    left = 0 if f.isna().all(axis=None) else f.min(axis=None)
     for i, c in enumerate(cells):
-        if not c.metrics: ax.text(known.min() if len(known) else 0, i, c.status.split(':')[0], fontsize=7, color='.4', va='center')
-    ax.set_yticks(y, labels, fontsize=8)
+        if not c.metrics: ax.text(left, i, c.status.split(':')[0], fontsize=7, color='.4', va='center')
+    ax.set_yticks(range(len(f)), labels, fontsize=8)
     ax.set(ylim=(len(f) - .5, -.5), xlabel=', '.join(dict.fromkeys(c.row.metric for c in cells)))
     ax.grid(axis='x', alpha=.3)
-    ax.spines[['top', 'right', 'left']].set_visible(False)
     ax.tick_params(axis='y', length=0)
+    sns.despine(ax=ax, left=True)
     _title(ax, table)
     fig.legend(fontsize=8, loc='lower center', ncols=4, frameon=False)
     fig.subplots_adjust(left=wide / (wide + 5.6), right=.98, top=1 - .3 / high, bottom=.8 / high)
     return fig
 
 # %% ../../nbs/tables/plots.ipynb #aee94530
+def _kinds(task):
+    "How the rows of a task are drawn: name, marker, its face, line, shift, and which rows."
+    ink = TASK_INK[task]
+    return [(task, 'o', ink, '-', 0, lambda r: not r.control and r.S == r.W),
+            (f'{task}, W < S', '^', ink, 'none', .02, lambda r: not r.control and r.S != r.W),
+            (f'{task}, shuffled', 'o', 'white', 'none', .04, lambda r: r.control == 'shuffle')]
+
 def _against_length(ax, cells, task):
     "Draw one task: ours with intervals, controls, and the paper."
-    ink, mine = TASK_INK[task], [c for c in cells if c.row.task == task and c.row.S]
-    paper = sorted((c.row.S, c.row.paper) for c in mine if c.row.paper is not None and c.row.S == c.row.W)
+    ink, mine = TASK_INK[task], sorted((c for c in cells if c.row.task == task and c.row.S), key=lambda c: c.row.S)
+    paper = [(c.row.S, c.row.paper) for c in mine if c.row.paper is not None and c.row.S == c.row.W]
     if paper: ax.plot(*zip(*paper), 'D--', color=ink, ms=3.5, lw=.8, alpha=.7, label=f'{task}, paper')
-    for name, marker, face, line, shift, keep in ((task, 'o', ink, '-', 0, lambda r: not r.control and r.S == r.W),
-                                                  (f'{task}, W < S', '^', ink, 'none', .02, lambda r: not r.control and r.S != r.W),
-                                                  (f'{task}, shuffled', 'o', 'white', 'none', .04, lambda r: r.control == 'shuffle')):
-        part = sorted((c for c in mine if keep(c.row) and c.metrics), key=lambda c: c.row.S)
+    for name, marker, face, line, shift, keep in _kinds(task):
+        part = [c for c in mine if c.metrics and keep(c.row)]
         if not part: continue
-        f = pd.DataFrame([c.metrics['ours'] for c in part])[['score', 'lo', 'hi']].astype(float).rename(columns=dict(score='ours'))
-        ax.errorbar([c.row.S + shift * max(c.row.S for c in mine) for c in part], f.ours, yerr=_bars(f), fmt=marker, ls=line, color=ink, mfc=face, ms=5, lw=1.2, capsize=2, label=name)
+        f, s = _numbers(part), np.array([c.row.S for c in part])
+        ax.errorbar(s + shift * mine[-1].row.S, f.ours, yerr=_bars(f), fmt=marker, ls=line, color=ink, mfc=face,
+                    ms=5, lw=1.2, capsize=2, label=name)
 
 def plot_sequence_length(
-    table, # `tables.Table`, number 3
+    table:Table, # number 3
 ): # matplotlib figure
     "Scores against the sequence length S: CCC of valence and arousal, F1 of expressions and action units."
-    import matplotlib.pyplot as plt
-    cells = list(table.cells.values())
+    import matplotlib.pyplot as plt, seaborn as sns
     fig, axes = plt.subplots(1, 2, figsize=(8, 3.7))
     for ax, tasks, name in zip(axes, (('V', 'A'), ('EXPR', 'AU')), ('CCC', 'F1')):
-        for t in tasks: _against_length(ax, cells, t)
-        ax.set_xlabel('S, frames in a window'); ax.set_ylabel(name)
-        ax.grid(alpha=.3); ax.spines[['top', 'right']].set_visible(False)
-        if ax.get_legend_handles_labels()[0]: ax.legend(fontsize=7, frameon=False, ncols=2, loc='upper center', bbox_to_anchor=(.5, -.2))
+        for t in tasks: _against_length(ax, table.cells.values(), t)
+        ax.set(xlabel='S, frames in a window', ylabel=name)
+        ax.grid(alpha=.3)
+        if ax.get_legend_handles_labels()[0]:
+            ax.legend(fontsize=7, frameon=False, ncols=2, loc='upper center', bbox_to_anchor=(.5, -.2))
+    sns.despine(fig)
     _title(axes[0], table)
     fig.subplots_adjust(left=.08, right=.99, top=.93, bottom=.37, wspace=.2)
     return fig
 
 # %% ../../nbs/tables/plots.ipynb #9b2319ce
 def fusion_gains(
-    tables:list, # of `tables.Table`; only numbers 2 and 5 are read
-) -> pd.DataFrame: # setting, target, ours, lo, hi, paper, control; in the order of the tables
+    table:Table, # number 2 or 5
+) -> pd.DataFrame: # setting, target, ours, lo, hi, paper, control; the controls at the end
     "What fusing features brings to each target, over the baseline rows."
     out = []
-    for t in tables:
-        if t.number not in (2, 5): continue
-        for d in t.differences().dropna(subset='ours').itertuples():
-            r = t.cells[d.row].row
-            if d.control not in ('', 'oracle', 'noise', 'module'): continue
-            fused = '+'.join(r.fuse) or {'module': 'module only'}.get(d.control, d.control) or 'nothing'
-            how = f", joint {'+'.join(r.joint)}, S={r.S}" if t.number == 5 else ''
-            out.append(dict(setting=fused + how, target=d.task, ours=d.ours, lo=d.lo, hi=d.hi, paper=d.paper, control=d.control))
-    return pd.DataFrame(out, columns=['setting', 'target', 'ours', 'lo', 'hi', 'paper', 'control'])
+    for d in differences(table).dropna(subset='ours').itertuples():
+        r = table.cells[d.row].row
+        if d.control not in ('', *FUSED_CONTROLS): continue
+        setting = '+'.join(r.fuse) or d.control.replace('module', 'module only') or 'nothing'
+        if table.number == 5: setting += f", joint {'+'.join(r.joint)}, S={r.S}"
+        out.append(dict(setting=setting, target=d.task, ours=d.ours, lo=d.lo, hi=d.hi, paper=d.paper, control=d.control))
+    df = pd.DataFrame(out, columns=['setting', 'target', 'ours', 'lo', 'hi', 'paper', 'control'])
+    return df.sort_values('control', key=lambda c: c != '', kind='stable', ignore_index=True)
 
 # %% ../../nbs/tables/plots.ipynb #a8198b96
+def _gain_text(d):
+    "Ours, a star where its interval excludes zero, and the paper's gain in brackets."
+    star, paper = '*' if d.lo > 0 or d.hi < 0 else '', '' if pd.isna(d.paper) else f' ({d.paper:+.3f})'
+    return f'{d.ours:+.3f}{star}{paper}'
+
 def plot_fusion_gains(
-    tables:list, # of `tables.Table`
+    table:Table, # number 2 or 5
 ): # matplotlib figure
     "Heat map of the gains of fusion: what is fused against the target."
-    import matplotlib.pyplot as plt
-    g = fusion_gains(tables)
-    g = pd.concat([g[g['control'] == ''], g[g['control'] != '']])
+    import matplotlib.pyplot as plt, seaborn as sns
+    g = fusion_gains(table)
+    g['text'] = [_gain_text(d) for d in g.itertuples()]
     settings, targets = list(dict.fromkeys(g['setting'])), [t for t in TASKS if t in set(g['target'])]
-    grid = np.full((len(settings) or 1, len(targets) or 1), np.nan)
-    for d in g.itertuples(): grid[settings.index(d.setting), targets.index(d.target)] = d.ours
+    ours, text = (g.pivot(index='setting', columns='target', values=v).reindex(settings, columns=targets) for v in ('ours', 'text'))
     top = np.nanmax(np.abs(g.loc[g['control'] == '', ['ours', 'paper']].to_numpy(float)), initial=.01)
-    fig, ax = plt.subplots(figsize=(2.9 + 1.15 * grid.shape[1], .3 * len(grid) + .8))
-    seen = ax.imshow(np.ma.masked_invalid(grid), cmap='RdBu', vmin=-top, vmax=top, aspect='auto')
-    for d in g.itertuples():
-        paper = '' if pd.isna(d.paper) else f' ({d.paper:+.3f})'
-        ax.text(targets.index(d.target), settings.index(d.setting), f'{d.ours:+.3f}{paper}', ha='center', va='center', fontsize=7,
-                weight='bold' if d.lo > 0 or d.hi < 0 else 'normal', color='white' if np.dot(seen.to_rgba(d.ours)[:3], (.3, .59, .11)) < .5 else 'black')
-    if not len(g): ax.text(0, 0, 'no row has a number yet', ha='center', va='center')
-    ax.set_xticks(range(len(targets)), targets); ax.set_yticks(range(len(settings)), settings, fontsize=8)
-    ax.set_title('gain over the baseline row: ours (paper); bold: the interval excludes 0', fontsize=8, loc='right')
-    ax.tick_params(length=0); ax.spines[:].set_visible(False)
-    height = fig.get_figheight()
-    fig.subplots_adjust(left=2.75 / fig.get_figwidth(), right=.99, top=1 - .35 / height, bottom=.3 / height)
+    wide, high = 2.9 + 1.15 * (len(targets) or 1), .3 * (len(settings) or 1) + .9
+    fig, ax = plt.subplots(figsize=(wide, high))
+    if len(g):
+        sns.heatmap(ours.astype(float), annot=text.fillna(''), fmt='', cmap='RdBu', vmin=-top, vmax=top, cbar=False,
+                    annot_kws=dict(fontsize=7), ax=ax)
+    else: ax.text(.5, .5, 'no row has a number yet', ha='center', va='center')
+    ax.set(xlabel='', ylabel='')
+    ax.set_title('gain over the baseline row: ours (paper); *: the interval excludes 0', fontsize=8, loc='right')
+    ax.tick_params(length=0, labelsize=8)
+    _footnote(fig, table)
+    fig.subplots_adjust(left=2.75 / wide, right=.99, top=1 - .35 / high, bottom=.4 / high)
     return fig
 
-# %% ../../nbs/tables/plots.ipynb #e14b115f
-def steps() -> dict: # task → {step: row id}
-    "The rows that lead from the single task to Table 5, chosen by the paper's numbers."
-    out = {}
-    for task in TASKS[:4]:
-        of = lambda n: [r for r in rows_of(n) if r.task == task]
-        best = lambda rows: max(rows, key=lambda r: r.paper).id
-        last = best(of(5))
-        alone = [r.id for r in rows_of(5, controls=True) if r.control == 'alone' and r.baseline == last]
-        out[task] = dict(single=of(2)[0].id, fusion=best([r for r in of(2) if r.fuse]), sequence=best([r for r in of(3) if r.S > 1]))
-        out[task] |= dict(zip(['not joint'], alone)) | dict(all=last)
-    return out
-
 # %% ../../nbs/tables/plots.ipynb #f9309378
+def _step(ax, cells, papers):
+    "Draw one task's way: ours with intervals where there are any, and the paper where it has a number."
+    has_paper = [k for k, p in enumerate(papers) if p is not None]
+    ax.plot(has_paper, [papers[k] for k in has_paper], 'D--', color=INK['paper'], ms=4, lw=.8, label='paper')
+    there = [k for k, c in enumerate(cells) if c and c.metrics]
+    f = _numbers([cells[k] for k in there])
+    if there:
+        ax.errorbar(there, f.ours, yerr=_bars(f), fmt='o-', color=INK['ours'], ms=5, lw=1.2, capsize=2, label='ours')
+
 def plot_steps(
-    tables:list, # of `tables.Table`
+    table:Table, # number 5; the rows of the other tables are looked up in its book
 ): # matplotlib figure
     "Each task from the single model to Table 5: ours with intervals, and the paper."
-    import matplotlib.pyplot as plt
-    book = {i: c for t in tables for i, c in {**t.book, **t.cells}.items()}
+    import matplotlib.pyplot as plt, seaborn as sns
     fig, axes = plt.subplots(1, 4, figsize=(8, 2.7))
-    for ax, (task, ids) in zip(axes, steps().items()):
-        x, cells = np.arange(len(ids)), [book.get(i) for i in ids.values()]
-        paper = [(k, r.paper) for k, i in enumerate(ids.values()) for r in rows_of() if r.id == i]
-        ax.plot(*zip(*paper), 'D--', color=INK['paper'], ms=4, lw=.8, label='paper')
-        f = pd.DataFrame([c.metrics['ours'] if c and c.metrics else {} for c in cells], columns=['score', 'lo', 'hi'], dtype=float).rename(columns=dict(score='ours'))
-        has = f.ours.notna().to_numpy()
-        if has.any(): ax.errorbar(x[has], f.ours[has], yerr=_bars(f[has]), fmt='o-', color=INK['ours'], ms=5, lw=1.2, capsize=2, label='ours')
-        ax.set_xticks(x, [f'{s} {i}' for s, i in ids.items()], rotation=40, ha='right', rotation_mode='anchor', fontsize=7)
+    for ax, (task, way) in zip(axes, steps().items()):
+        _step(ax, [table.book.get(i) for i in way.values()], [row_of(i).paper for i in way.values()])
+        names = [f'{step} {i}' for step, i in way.items()]
+        ax.set_xticks(range(len(way)), names, rotation=40, ha='right', rotation_mode='anchor', fontsize=7)
         ax.tick_params(axis='y', labelsize=7)
         ax.set_title(f"{task} ({'CCC' if task in 'VA' else 'F1'})", fontsize=9)
-        ax.grid(axis='y', alpha=.3); ax.spines[['top', 'right']].set_visible(False)
+        ax.grid(axis='y', alpha=.3)
+    sns.despine(fig)
     axes[0].legend(fontsize=7, frameon=False, loc='upper left')
-    fig.subplots_adjust(left=.05, right=.99, top=.9, bottom=.3, wspace=.28)
+    _footnote(fig, table)
+    fig.subplots_adjust(left=.05, right=.99, top=.9, bottom=.33, wspace=.28)
     return fig
 
 # %% ../../nbs/tables/plots.ipynb #ff141353
+_COMPOUND_OF = {tuple(b in parts for b in BASIC): name for name, parts in COMPOUNDS.items()}
+
+def _crossed(true, pred, names):
+    "Counts of pairs, true classes in rows."
+    pairs = pd.crosstab(pd.Categorical(true, names), pd.Categorical(pred, names), dropna=False)
+    return pairs.reindex(index=names, columns=names, fill_value=0).rename_axis(index='true', columns='predicted')
+
 def confusions(
-    cell, # of the compound track
+    cell:Cell, # of the compound track
 ) -> dict: # metric → table of counts, true classes in rows
     "Confusion matrices of a cell's first run on the validation set; empty where there is none."
     found = cell.records and read_predictions(cell.folders[0], 'val', 'CE')
     if not found: return {}
-    y, out = found.y[:, Y['CE']], {}
-    single, known = np.nansum(y, 1) == 1, np.array([tuple(r) in _COMPOUND_OF for r in (y == 1).astype(int).tolist()])
-    names = [np.array(list(BASIC))[y[single].argmax(1)], np.array(list(BASIC))[found.pred[single].argmax(1)]]
-    out['f1_basic6'] = _crossed(*names, list(BASIC))
-    if known.any(): out['f1_ce7'] = _crossed(np.array([_COMPOUND_OF[tuple(r)] for r in (y[known] == 1).astype(int).tolist()]), compound_of(found.pred[known]), list(COMPOUNDS))
+    shown, basic = found.y[:, Y['CE']] == 1, np.array(list(BASIC))
+    single = shown.sum(1) == 1
+    out = dict(f1_basic6=_crossed(basic[shown[single].argmax(1)], basic[found.pred[single].argmax(1)], list(BASIC)))
+    names = np.array([_COMPOUND_OF.get(tuple(s), '') for s in shown.tolist()])
+    known = names != ''
+    if known.any(): out['f1_ce7'] = _crossed(names[known], compound_of(found.pred[known]), list(COMPOUNDS))
     return out
 
-_COMPOUND_OF = {tuple(int(b in parts) for b in BASIC): name for name, parts in COMPOUNDS.items()}
+def best_row(
+    table:Table, # number 4 or 6
+) -> Cell|None: # None: no row has a number
+    "The cell of the best of the paper's rows, by our score."
+    cells = [c for c in table.cells.values() if c.metrics and c.metrics['ours']['score'] is not None]
+    plain = [c for c in cells if c.row.task == 'CE' and not c.row.control]
+    return max(plain, key=lambda c: c.metrics['ours']['score'], default=None)
 
-def _crossed(true, pred, names):
-    "Counts of pairs."
-    return pd.crosstab(pd.Categorical(true, names), pd.Categorical(pred, names), rownames=['true'], colnames=['predicted'], dropna=False).reindex(index=names, columns=names, fill_value=0)
-
+# %% ../../nbs/tables/plots.ipynb #d54c486d
 def plot_confusions(
-    table, # `tables.Table`, number 4 or 6
+    table:Table, # number 4 or 6
 ): # matplotlib figure
-    "Confusion matrices of the table's best row."
-    import matplotlib.pyplot as plt
-    cells = [c for c in table.cells.values() if c.metrics and c.metrics['ours']['score'] is not None and c.row.task == 'CE' and not c.row.control]
-    best = max(cells, key=lambda c: c.metrics['ours']['score'], default=None)
+    "Confusion matrices of the table's best row: counts, coloured by their share of the true class."
+    import matplotlib.pyplot as plt, seaborn as sns
+    best = best_row(table)
     found = confusions(best) if best else {}
     fig, axes = plt.subplots(1, 2, figsize=(8, 3.6))
     for ax, metric in zip(axes, ('f1_basic6', 'f1_ce7')):
-        m = found.get(metric)
         ax.set_title(f'{metric}, row {best.row.id}' if best else metric, fontsize=9)
-        if m is None: ax.text(.5, .5, 'no such labels', ha='center'); ax.axis('off'); continue
-        share = m.to_numpy() / np.maximum(m.to_numpy().sum(1, keepdims=True), 1)
-        ax.imshow(share, cmap='Blues', vmin=0, vmax=1)
-        for (i, j), n in np.ndenumerate(m.to_numpy()): ax.text(j, i, n, ha='center', va='center', fontsize=7, color='white' if share[i, j] > .6 else 'black')
-        ax.set_xticks(range(len(m)), m.columns, rotation=40, ha='right', rotation_mode='anchor', fontsize=7); ax.set_yticks(range(len(m)), m.index, fontsize=7)
-        ax.set_xlabel('predicted', fontsize=8); ax.tick_params(length=0); ax.spines[:].set_visible(False)
-    fig.subplots_adjust(left=.1, right=.99, top=.92, bottom=.3, wspace=.6)
+        if metric not in found:
+            ax.text(.5, .5, 'no such labels', ha='center')
+            ax.axis('off')
+            continue
+        m = found[metric]
+        share = m.div(m.sum(axis=1).clip(lower=1), axis=0)
+        sns.heatmap(share, annot=m, fmt='d', cmap='Blues', vmin=0, vmax=1, cbar=False, annot_kws=dict(fontsize=7), ax=ax)
+        ax.set_xticks(ax.get_xticks(), m.columns, rotation=40, ha='right', rotation_mode='anchor')
+        ax.set_xlabel('predicted', fontsize=8)
+        ax.set_ylabel('')
+        ax.tick_params(length=0, labelsize=7)
+    _footnote(fig, table)
+    fig.subplots_adjust(left=.1, right=.99, top=.92, bottom=.33, wspace=.6)
     return fig
-
-# %% ../../nbs/tables/plots.ipynb #9df2fb6c
-def plots_of(
-    table, # `tables.Table`
-) -> dict: # title → matplotlib figure
-    "The plots that say something about a table."
-    out = {"Paper against ours": plot_paper_vs_ours(table)}
-    if table.number == 3: out['Scores against the length of the windows'] = plot_sequence_length(table)
-    if table.number in (2, 5): out['Gains of fusion'] = plot_fusion_gains([table])
-    if table.number in (4, 6): out['Confusions of the best row'] = plot_confusions(table)
-    if table.number == 5: out['From the single task to Table 5'] = plot_steps([table])
-    return out
