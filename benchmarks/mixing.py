@@ -5,7 +5,7 @@ from statistics import median
 import torch
 
 from affect_nb.labels import BASIC, RAF_COMPOUNDS
-from affect_nb.train.mixing import FACE_LINE, KINDS, mix
+from affect_nb.train.mixing import FACE_LINE, MIXES, mix
 
 BATCH, SIZE, BLEND, ROUNDS = 256, 112, .1, 15
 PAIRS = {(BASIC.index(a), BASIC.index(b)) for pair in RAF_COMPOUNDS.values() for a, b in (pair, pair[::-1])}
@@ -51,7 +51,7 @@ def main():
         torch.set_num_threads(threads)
         for share in (1, .5):
             which = torch.arange(BATCH) < share * BATCH
-            for kinds in (*((k,) for k in KINDS), KINDS):
+            for kinds in (*((k,) for k in MIXES), MIXES):
                 pairs = [(milliseconds(mix, x, y, which, gen, kinds), milliseconds(loop, x, y, which, kinds, r)) for _ in range(ROUNDS)]
                 a, b, ratio = (median(v) for v in (*zip(*pairs), [b / a for a, b in pairs]))
                 print(f"{threads:7}{share:8.0%}  {'all' if len(kinds) > 1 else kinds[0]:10}{a:8.1f}{b:8.1f}{ratio:7.1f}×", flush=True)

@@ -128,10 +128,10 @@ class Resume(Callback):
 # %% ../../nbs/train/loop.ipynb #a5f27c53
 from fastcore.basics import patch
 
-def _plain(x):
+def _as_python(x):
     "Lists and numbers as Python's own: all that a safe reader takes beside tensors."
-    if isinstance(x, dict): return {k: _plain(v) for k, v in x.items()}
-    if isinstance(x, (list, tuple, L)): return [_plain(v) for v in x]
+    if isinstance(x, dict): return {k: _as_python(v) for k, v in x.items()}
+    if isinstance(x, (list, tuple, L)): return [_as_python(v) for v in x]
     return x.item() if isinstance(x, np.generic) else x
 
 @patch
@@ -148,7 +148,7 @@ def save(self:Resume, epoch, batch):
     "Write the checkpoint: to continue at `batch` of `epoch`; stop here if somebody asked for it."
     state = dict(model=self.learn.model.state_dict(), opt=self.opt.state_dict(), parts=[p.state_dict() for p in self.parts],
                  epoch=epoch, batch=batch, rng=torch.get_rng_state())
-    write_atomically(self.file, lambda f: torch.save(_plain(state), f))
+    write_atomically(self.file, lambda f: torch.save(_as_python(state), f))
     if self.halt and epoch < self.n_epoch:
         self.restore()
         raise Interrupted(f"stopped in epoch {epoch} of {self.n_epoch}: the same command continues from {self.file}")

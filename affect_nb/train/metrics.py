@@ -110,7 +110,7 @@ def f1_au(
     return _total(_counts(p, t, known), known)
 
 # %% ../../nbs/train/metrics.ipynb #1199f9df
-_PARTS = np.array([[b in parts for b in BASIC] for parts in COMPOUNDS.values()])
+_COMPOUND_PARTS = np.array([[b in parts for b in BASIC] for parts in COMPOUNDS.values()])
 
 def _basic6(pred, targ): return _one_of(pred, targ, len(BASIC))
 
@@ -129,14 +129,14 @@ def compound_of(
     probs = np.asarray(probs, float)
     bad = np.count_nonzero(~np.isfinite(probs).all(1))
     if bad: raise InputError(f'{bad} rows of probabilities are NaN or infinite: leave out the frames without a prediction')
-    return np.array(list(COMPOUNDS))[np.argmax(probs @ _PARTS.T, 1)]
+    return np.array(list(COMPOUNDS))[np.argmax(probs @ _COMPOUND_PARTS.T, 1)]
 
 # %% ../../nbs/train/metrics.ipynb #743b4859
 def _compound(x):
     "Index in `COMPOUNDS` `(n,)` of names, indices, or multi-hots `(n, 6)`; NaN for what is none of the seven."
     x = np.asarray(x)
     if x.ndim == 2 and x.shape[1] == len(BASIC):
-        same = ((x.astype(float)[:, None] > 0) == _PARTS).all(-1)
+        same = ((x.astype(float)[:, None] > 0) == _COMPOUND_PARTS).all(-1)
         return np.where(same.any(1), same.argmax(1), nan)
     if x.dtype.kind not in 'OUST': return _index(x, len(COMPOUNDS), 'compounds')
     codes = dict.fromkeys(RAF_COMPOUNDS, nan) | {c: i for i, c in enumerate(COMPOUNDS)}
@@ -148,7 +148,7 @@ def _ce7(pred, targ):
     pred = np.asarray(pred)
     if pred.ndim == 2 and pred.shape[1] == len(BASIC):
         pred, known = pred.astype(float), np.isfinite(pred.astype(float)).all(1)
-        pred = np.where(known[:, None], pred, nan) @ _PARTS.T
+        pred = np.where(known[:, None], pred, nan) @ _COMPOUND_PARTS.T
     else: pred = _compound(pred)
     return _one_of(pred, _compound(targ), len(COMPOUNDS))
 
