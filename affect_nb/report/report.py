@@ -23,7 +23,7 @@ from ..runs.record import git_commit, read_error, read_record, versions
 from ..tables.history import command_of
 from ..tables.table import shared
 
-# %% ../../nbs/report/report.ipynb #d3c864a9
+# %% ../../nbs/report/report.ipynb #c5589e54
 TAGS = frozenset('''a b blockquote br caption code dd del div dl dt em h1 h2 h3 h4 h5 h6 hr i img li ol p pre
                     s small span strong sub sup table tbody td tfoot th thead tr ul'''.split())
 _STYLE = re.compile(r'<style\b[^>]*>(.*?)</style>', re.S | re.I)
@@ -45,7 +45,7 @@ def clean_html(
     stays = partial(_stays, anchors=anchors)
     return ''.join(styles) + bleach.clean(_STYLE.sub('', text), TAGS, stays, protocols=['data'])
 
-# %% ../../nbs/report/report.ipynb #79d00f23
+# %% ../../nbs/report/report.ipynb #f4d943dc
 TEMPLATE = PACKAGE/'report'/'template'
 
 def _describe_pictures(nb):
@@ -68,7 +68,7 @@ def notebook_html(
     html, _ = exporter.from_notebook_node(nb)
     return re.sub(r'(</?h)([1-5])\b', lambda m: f'{m[1]}{int(m[2]) + 1}', html)
 
-# %% ../../nbs/report/report.ipynb #f8d8ef9e
+# %% ../../nbs/report/report.ipynb #02d00807
 def _record_of(folder):
     "A run's record and why there is none."
     try: record = read_record(folder)
@@ -110,19 +110,19 @@ def run_entry(
 # %% ../../nbs/report/report.ipynb #13996c3f
 def _as_it_is(text, html=False): return text
 
-def _section(table, out, hide, faces, anchors):
+def _chapter(table, out, hide, faces, anchors):
     "A table's name, and its executed notebook as HTML."
     file, html = out/'tables'/f'{table.name}.ipynb', ''
     if file.exists(): html = notebook_html(clean_copy(read_notebook(file), hide, faces), anchors)
     return dict(name=table.name, title=table.title, html=html)
 
-def _facts(tables, out, command):
+def _how_made(tables, out, command):
     "How the report was made."
     cells = {i: c for t in tables for i, c in t.book.items() if c.row.kind != 'assembled'}
     return {'made': time.strftime('%Y-%m-%d %H:%M'), 'command': command, 'git': git_commit() or '–',
             'versions': ', '.join(f'{k} {v}' for k, v in versions().items()), 'runs': shared(cells, out)}
 
-# %% ../../nbs/report/report.ipynb #fef2d2d1
+# %% ../../nbs/report/report.ipynb #9ad91af9
 def write_report(
     tables:list, # of `Table`
     out:str|Path, # output folder, with the executed notebooks of the tables in `tables`
@@ -139,7 +139,7 @@ def write_report(
     anchors = {run['name'] for run in runs}
     environment = Environment(loader=FileSystemLoader(TEMPLATE), autoescape=True)
     page = environment.get_template('page.html.j2').render(
-        tables=[_section(t, out, hide, faces, anchors) for t in tables], runs=runs,
-        warnings=dict.fromkeys(hide(t.data) for t in tables), facts=_facts(tables, out, hide(command)))
+        tables=[_chapter(t, out, hide, faces, anchors) for t in tables], runs=runs,
+        warnings=dict.fromkeys(hide(t.data) for t in tables), facts=_how_made(tables, out, hide(command)))
     write_atomically(out/'report.html', lambda file: file.write_text(page, encoding='utf-8'))
     return out/'report.html'
