@@ -7,7 +7,7 @@ Docs: https://affect-nb.github.io/affect_nb/tables/best.html.md"""
 # %% auto #0
 __all__ = ['PARTS', 'best_cells', 'Assembled', 'assemble', 'best_table']
 
-# %% ../../nbs/tables/best.ipynb #09326ed6
+# %% ../../nbs/tables/best.ipynb #c6105991
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,7 @@ from .table import Cell, Table, combine, mean_of
 from ..train.metrics import p_of
 from ..train.scores import numbers
 
-# %% ../../nbs/tables/best.ipynb #26aa7241
+# %% ../../nbs/tables/best.ipynb #b2643b1e
 def best_cells(
     cells, # of `Cell`: the rows of the other tables
 ) -> dict: # task → the cell with the best score on the validation set, the first of equals
@@ -32,9 +32,10 @@ def best_cells(
         if r.task not in best or score > best[r.task].metrics['ours']['score']: best[r.task] = c
     return best
 
-# %% ../../nbs/tables/best.ipynb #066288eb
+# %% ../../nbs/tables/best.ipynb #b9d3500e
 PARTS = MappingProxyType(dict( # metric of a row of Table 1 → the tasks it is made from
-    P=('V', 'A', 'EXPR', 'AU'), mean_ccc=('V', 'A'), ccc_v=('V',), ccc_a=('A',), f1_expr=('EXPR',), f1_au=('AU',), f1_basic6=('CE',)))
+    P=('V', 'A', 'EXPR', 'AU'), mean_ccc=('V', 'A'), ccc_v=('V',), ccc_a=('A',),
+    f1_expr=('EXPR',), f1_au=('AU',), f1_basic6=('CE',)))
 
 @dataclass
 class Assembled(Cell):
@@ -60,7 +61,7 @@ class Assembled(Cell):
         constant = None if None in constants else self.how(*constants)
         return dict(metric=self.row.metric, ours=numbers(self.draws), held_out=held, constant=constant, post={})
 
-# %% ../../nbs/tables/best.ipynb #8ed942fe
+# %% ../../nbs/tables/best.ipynb #9f583648
 def assemble(
     row:Row, # of Table 1
     best:dict, # of `best_cells`

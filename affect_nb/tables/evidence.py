@@ -7,7 +7,7 @@ Docs: https://affect-nb.github.io/affect_nb/tables/evidence.html.md"""
 # %% auto #0
 __all__ = ['difference', 'differences', 'postprocessing', 'compounds', 'verdicts', 'kendall']
 
-# %% ../../nbs/tables/evidence.ipynb #4479eacf
+# %% ../../nbs/tables/evidence.ipynb #e8bbedc7
 import numpy as np, pandas as pd
 
 from ..files import InputError
@@ -16,7 +16,7 @@ from .sheet import Sheet, sheet
 from .table import Table
 from ..train.metrics import Difference, paired
 
-# %% ../../nbs/tables/evidence.ipynb #3a14596c
+# %% ../../nbs/tables/evidence.ipynb #bfcd9640
 def difference(
     table:Table,
     id:str, # of the row
@@ -48,7 +48,7 @@ def differences(
     columns = ['row', 'baseline', 'task', 'control', 'paper', 'ours', 'lo', 'hi', 'note']
     return sheet(pd.DataFrame(out, columns=columns), table.data)
 
-# %% ../../nbs/tables/evidence.ipynb #053ee568
+# %% ../../nbs/tables/evidence.ipynb #e2f8c0b0
 def postprocessing(
     table:Table,
 ) -> Sheet: # one row per cell and step
@@ -60,13 +60,14 @@ def postprocessing(
         for step, m in (c.post() if c.row.kind != 'assembled' else {}).items():
             gain = m['gain']
             out.append(dict(
-                row=c.row.id, task=c.row.task, metric=c.row.metric, step=step, before=score(was['ours']), after=score(m['ours']),
-                gain=gain['diff'], lo=gain['lo'], hi=gain['hi'],
+                row=c.row.id, task=c.row.task, metric=c.row.metric, step=step,
+                before=score(was['ours']), after=score(m['ours']), gain=gain['diff'], lo=gain['lo'], hi=gain['hi'],
                 held_out_before=score(was['held_out']), held_out_after=score(m['held_out'])))
-    columns = ['row', 'task', 'metric', 'step', 'before', 'after', 'gain', 'lo', 'hi', 'held_out_before', 'held_out_after']
+    columns = ['row', 'task', 'metric', 'step', 'before', 'after', 'gain', 'lo', 'hi']
+    columns += ['held_out_before', 'held_out_after']
     return sheet(pd.DataFrame(out, columns=columns), table.data)
 
-# %% ../../nbs/tables/evidence.ipynb #2bf4a7b6
+# %% ../../nbs/tables/evidence.ipynb #59d5cf01
 def compounds(
     table:Table,
 ) -> Sheet: # one row per cell of the compound track; empty for other tables
@@ -81,7 +82,7 @@ def compounds(
     columns = ['row', 'metric', 'ours', 'lo', 'hi', 'held_out', 'scored', 'constant']
     return sheet(pd.DataFrame(out, columns=columns), table.data)
 
-# %% ../../nbs/tables/evidence.ipynb #3f4fe752
+# %% ../../nbs/tables/evidence.ipynb #ffe351d1
 def _verdict(d, sign):
     "Whether a difference agrees with a sign of the paper's."
     excluded = bool(d.lo > 0 or d.hi < 0)
@@ -97,11 +98,12 @@ def verdicts(
         try: d = difference(table, c.row, c.baseline_row)
         except InputError: d = None
         found = _verdict(d, c.sign) if d else dict.fromkeys(['ours', 'lo', 'hi', 'agrees', 'zero_excluded'])
-        out.append(dict(claim=c.claim, row=c.row, baseline=c.baseline_row, sign=c.sign, paper=c.printed_difference, **found))
+        said = dict(claim=c.claim, row=c.row, baseline=c.baseline_row, sign=c.sign, paper=c.printed_difference)
+        out.append(said | found)
     columns = ['claim', 'row', 'baseline', 'sign', 'paper', 'ours', 'lo', 'hi', 'agrees', 'zero_excluded']
     return sheet(pd.DataFrame(out, columns=columns), table.data)
 
-# %% ../../nbs/tables/evidence.ipynb #808ef7b2
+# %% ../../nbs/tables/evidence.ipynb #b7c2ea46
 def _tau(p, o):
     "τ-b of the signs of all pairs."
     norm = np.sqrt((p @ p) * (o @ o))

@@ -7,7 +7,7 @@ Docs: https://affect-nb.github.io/affect_nb/tables/own.html.md"""
 # %% auto #0
 __all__ = ['OWN', 'METRIC', 'own_rows']
 
-# %% ../../nbs/tables/own.ipynb #c2d466d1
+# %% ../../nbs/tables/own.ipynb #ca93d293
 import json, re
 from dataclasses import replace
 from pathlib import Path
@@ -20,10 +20,12 @@ from ..labels import TASKS
 from ..plugins import check_allowed
 from .rows import FLAGS, Row, parse_row, row, rows, rows_in
 
-# %% ../../nbs/tables/own.ipynb #4e968423
-OWN = ('row', 'task', 'baseline', 'fuse', 'joint', 'temporal', 'S', 'W', 'stage_epochs', 'compound_share', 'mixup', 'cutmix',
-       'encoder', 'loss', 'data', 'settings', 'note') # columns of a file of own rows
-METRIC = MappingProxyType(dict(V='ccc_v', A='ccc_a', EXPR='f1_expr', AU='f1_au', CE='f1_basic6')) # task → how a row is scored
+# %% ../../nbs/tables/own.ipynb #a9624ed7
+OWN = ( # columns of a file of own rows
+    'row', 'task', 'baseline', 'fuse', 'joint', 'temporal', 'S', 'W', 'stage_epochs', 'compound_share',
+    'mixup', 'cutmix', 'encoder', 'loss', 'data', 'settings', 'note')
+METRIC = MappingProxyType(dict( # task → how a row is scored
+    V='ccc_v', A='ccc_a', EXPR='f1_expr', AU='f1_au', CE='f1_basic6'))
 
 def _settings(text, loss):
     "Changes to the profile, as JSON."
@@ -33,9 +35,10 @@ def _settings(text, loss):
         return json.dumps(settings, sort_keys=True) if settings else ''
     except yaml.YAMLError as e: raise ValueError(str(e).splitlines()[0]) from None
     except TypeError:
-        raise ValueError(f"settings is '{text}', but must be names with numbers, texts or lists, such as epochs: 5") from None
+        what = 'names with numbers, texts or lists, such as epochs: 5'
+        raise ValueError(f"settings is '{text}', but must be {what}") from None
 
-# %% ../../nbs/tables/own.ipynb #9a67b558
+# %% ../../nbs/tables/own.ipynb #4a0ef44e
 _NAME = r'[A-Za-z][\w-]{0,39}'
 
 def _own_row(texts):
@@ -44,20 +47,22 @@ def _own_row(texts):
     name, task, temporal = d['row'], d['task'], d['temporal']
     if not re.fullmatch(_NAME, name):
         raise ValueError(f"row is '{name}', but must be a name of letters, digits, - and _, starting with a letter")
-    if task not in TASKS: raise ValueError(f"task is '{task}', but a row is scored on one task: choose from {', '.join(TASKS)}")
+    if task not in TASKS:
+        raise ValueError(f"task is '{task}', but a row is scored on one task: choose from {', '.join(TASKS)}")
     if task == 'CE' and not d['stage_epochs']:
         raise ValueError('a row of the task CE needs stage_epochs and compound_share, such as 5 5 and 0 1')
     settings = _settings(d['settings'], d['loss'])
     plain = dict(S='1', joint='' if task == 'CE' else task)
     fixed = dict(table='1', row='1', metric=METRIC[task], temporal=temporal if temporal in FLAGS else '')
     r = parse_row(plain | {k: v for k, v in d.items() if v} | fixed)
-    if task != 'CE' and task not in r.joint: raise ValueError(f"joint is '{d['joint']}', but must have the row's task {task} in it")
+    if task != 'CE' and task not in r.joint:
+        raise ValueError(f"joint is '{d['joint']}', but must have the row's task {task} in it")
     if not temporal: temporal = r.S > 1
     elif temporal in FLAGS: temporal = r.temporal
     return replace(r, id=name, table=0, row=name, W=r.W or r.S, temporal=temporal, baseline=d['baseline'] or None,
                    encoder=d['encoder'], data=d['data'], settings=settings)
 
-# %% ../../nbs/tables/own.ipynb #a17746e5
+# %% ../../nbs/tables/own.ipynb #f7c4288a
 def _texts(x):
     "Every text in some JSON."
     if isinstance(x, str): return [x]
@@ -67,7 +72,8 @@ def _texts(x):
 def _check_code(rows, allow):
     "Raise `InputError` for code that nobody has allowed."
     for where, r in rows.items():
-        for name in _texts([r.encoder, r.temporal, r.data, json.loads(r.settings or '{}')]): check_allowed(name, allow, where)
+        named = [r.encoder, r.temporal, r.data, json.loads(r.settings or '{}')]
+        for name in _texts(named): check_allowed(name, allow, where)
 
 def _paper_baselines(found):
     "The rows of the paper that the user's rows name, by id."
@@ -75,22 +81,26 @@ def _paper_baselines(found):
     for where, r in found.items():
         if not r.baseline: continue
         if r.baseline not in mine and r.baseline not in paper:
-            raise InputError(f"{where}: there is no baseline '{r.baseline}': name a row of this file, or one of the paper such as 2.10")
+            raise InputError(f"{where}: there is no baseline '{r.baseline}': "
+                             f'name a row of this file, or one of the paper such as 2.10')
         if r.baseline not in mine: theirs[r.baseline] = replace(row(r.baseline), baseline=None)
         b = mine.get(r.baseline) or theirs[r.baseline]
         if b.metric != r.metric:
-            raise InputError(f'{where}: baseline {b.id} is scored by {b.metric}, row {r.id} by {r.metric}: choose one of the same task')
+            raise InputError(f'{where}: baseline {b.id} is scored by {b.metric}, row {r.id} by {r.metric}: '
+                             f'choose one of the same task')
     return theirs
 
-# %% ../../nbs/tables/own.ipynb #a1216850
+# %% ../../nbs/tables/own.ipynb #da748c10
 def own_rows(
     path:str|Path, # a CSV file with `row`, `task`, and any others of `OWN`
     allow:list|tuple=(), # code that the file may name, as for `plugins.check_allowed`
 ) -> list: # of `Row`: the rows of the paper that the file's are compared with, and the file's
-    "Read a user's rows; an unknown column, value or baseline, or code that is not allowed, raises `InputError` naming file and line."
+    "Read a user's rows; what is unknown, or code that is not allowed, raises `InputError` naming file and line."
     path = Path(path)
-    if not path.is_file(): raise InputError(f"there is no file of rows '{path}': give the path of a CSV file with the columns row and task")
-    if re.match(r'table_\d', path.stem): raise InputError(f'{path.name}: a table of the paper has this name: rename the file')
+    if not path.is_file():
+        raise InputError(f"there is no file of rows '{path}': give a CSV file with the columns row and task")
+    if re.match(r'table_\d', path.stem):
+        raise InputError(f'{path.name}: a table of the paper has this name: rename the file')
     found = rows_in(path, ('row', 'task'), OWN, _own_row)
     if not found: raise InputError(f'{path.name} has no row: add a line for each')
     theirs = _paper_baselines(found)

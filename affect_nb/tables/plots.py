@@ -58,7 +58,9 @@ def _numbers(cells):
 
 def _bars(f): return np.stack([f.ours - f.lo, f.hi - f.ours]).clip(0) # lengths of the two halves of each interval
 
-def _source(table): return EMBEDDED if table.embedded else Path(table.data.split(';')[0]).name # no path gets into a picture
+def _source(table):
+    "What the numbers are of; no path gets into a picture."
+    return EMBEDDED if table.embedded else Path(table.data.split(';')[0]).name
 
 def _title(ax, table): ax.set_title(f'{table.title}: {_source(table)}', fontsize=9, loc='left')
 
@@ -151,7 +153,8 @@ def fusion_gains(
         if d.control not in ('', *FUSED_CONTROLS): continue
         setting = '+'.join(r.fuse) or d.control.replace('module', 'module only') or 'nothing'
         if table.number == 5: setting += f", joint {'+'.join(r.joint)}, S={r.S}"
-        out.append(dict(setting=setting, target=d.task, ours=d.ours, lo=d.lo, hi=d.hi, paper=d.paper, control=d.control))
+        numbers = dict(ours=d.ours, lo=d.lo, hi=d.hi, paper=d.paper)
+        out.append(dict(setting=setting, target=d.task, **numbers, control=d.control))
     df = pd.DataFrame(out, columns=['setting', 'target', 'ours', 'lo', 'hi', 'paper', 'control'])
     return df.sort_values('control', key=lambda c: c != '', kind='stable', ignore_index=True)
 
@@ -169,13 +172,13 @@ def plot_fusion_gains(
     g = fusion_gains(table)
     g['text'] = [_gain_text(d) for d in g.itertuples()]
     settings, targets = list(dict.fromkeys(g['setting'])), [t for t in TASKS if t in set(g['target'])]
-    ours, text = (g.pivot(index='setting', columns='target', values=v).reindex(settings, columns=targets) for v in ('ours', 'text'))
+    grid = lambda values: g.pivot(index='setting', columns='target', values=values).reindex(settings, columns=targets)
     top = np.nanmax(np.abs(g.loc[g['control'] == '', ['ours', 'paper']].to_numpy(float)), initial=.01)
     wide, high = 2.9 + 1.15 * (len(targets) or 1), .3 * (len(settings) or 1) + .9
     fig, ax = plt.subplots(figsize=(wide, high))
     if len(g):
-        sns.heatmap(ours.astype(float), annot=text.fillna(''), fmt='', cmap='RdBu', vmin=-top, vmax=top, cbar=False,
-                    annot_kws=dict(fontsize=7), ax=ax)
+        sns.heatmap(grid('ours').astype(float), annot=grid('text').fillna(''), fmt='', cmap='RdBu', vmin=-top, vmax=top,
+                    cbar=False, annot_kws=dict(fontsize=7), ax=ax)
     else: ax.text(.5, .5, 'no row has a number yet', ha='center', va='center')
     ax.set(xlabel='', ylabel='')
     ax.set_title('gain over the baseline row: ours (paper); *: the interval excludes 0', fontsize=8, loc='right')
@@ -243,7 +246,7 @@ def best_row(
     plain = [c for c in cells if c.row.task == 'CE' and not c.row.control]
     return max(plain, key=lambda c: c.metrics['ours']['score'], default=None)
 
-# %% ../../nbs/tables/plots.ipynb #d54c486d
+# %% ../../nbs/tables/plots.ipynb #8a79eb05
 def plot_confusions(
     table:Table, # number 4 or 6
 ): # matplotlib figure
@@ -260,7 +263,7 @@ def plot_confusions(
             continue
         m = found[metric]
         share = m.div(m.sum(axis=1).clip(lower=1), axis=0)
-        sns.heatmap(share, annot=m, fmt='d', cmap='Blues', vmin=0, vmax=1, cbar=False, annot_kws=dict(fontsize=7), ax=ax)
+        sns.heatmap(share, annot=m, fmt='d', cmap='Blues', vmin=0, vmax=1, cbar=False, annot_kws=dict(size=7), ax=ax)
         ax.set_xticks(ax.get_xticks(), m.columns, rotation=40, ha='right', rotation_mode='anchor')
         ax.set_xlabel('predicted', fontsize=8)
         ax.set_ylabel('')

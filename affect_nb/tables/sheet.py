@@ -7,12 +7,12 @@ Docs: https://affect-nb.github.io/affect_nb/tables/sheet.html.md"""
 # %% auto #0
 __all__ = ['as_text', 'Sheet', 'sheet']
 
-# %% ../../nbs/tables/sheet.ipynb #ce191f12
+# %% ../../nbs/tables/sheet.ipynb #0aa86a67
 import hashlib, html
 
 import pandas as pd
 
-# %% ../../nbs/tables/sheet.ipynb #c11b749e
+# %% ../../nbs/tables/sheet.ipynb #6494bb9c
 def as_text(
     x, # a number, a text, True, False, or None
     digits:int=4, # after the point of a float
@@ -23,7 +23,7 @@ def as_text(
     if isinstance(x, bool): return 'yes' if x else 'no'
     return f'{x:.{digits}f}' if isinstance(x, float) else str(x)
 
-# %% ../../nbs/tables/sheet.ipynb #58347481
+# %% ../../nbs/tables/sheet.ipynb #fddfc0ba
 class Sheet(pd.DataFrame):
     "A table that shows itself with four digits, its caption above."
     _metadata = ['caption', 'links'] # what pandas hands on to a selection of rows or columns
@@ -46,11 +46,11 @@ class Sheet(pd.DataFrame):
         style = text.style.hide(axis='index').format(escape='html').format_index(escape='html', axis=1)
         if self.links: style = style.format(self._linked, subset=[text.columns[0]])
         if self.caption: style = style.set_caption(html.escape(self.caption))
-        numbers = [c for c in self if pd.api.types.is_numeric_dtype(self[c]) and not pd.api.types.is_bool_dtype(self[c])]
+        numbers = [c for c in text if text[c].str.fullmatch('[-+–.,0-9]*').all()]
         style = style.set_properties(**{'text-align': 'left'}).set_properties(subset=numbers, **{'text-align': 'right'})
         return style.set_uuid(hashlib.sha256(text.to_csv().encode()).hexdigest()[:8]).to_html()
 
-# %% ../../nbs/tables/sheet.ipynb #f57e890c
+# %% ../../nbs/tables/sheet.ipynb #f2098cee
 def sheet(
     df:pd.DataFrame, # one line per row
     caption:str='', # what the numbers are of

@@ -25,7 +25,7 @@ from .sheet import Sheet, as_text, sheet
 from ..train.metrics import METRICS, Bootstrap, bootstrap, paired
 from ..train.scores import NOTHING, Predictions, numbers, post_step
 
-# %% ../../nbs/tables/table.ipynb #231f2a07
+# %% ../../nbs/tables/table.ipynb #666e1c06
 def mean_of(
     *x, # numbers, or arrays of one shape
 ): # number or array
@@ -44,9 +44,10 @@ def combine(
     known = draws[np.isfinite(draws)]
     lo, hi = np.quantile(known, (.025, .975)) if len(known) else (np.nan, np.nan)
     scored = np.max([p.scored for p in parts], 0)
-    return Bootstrap(metric or first.metric, float(score), float(lo), float(hi), draws, first.groups, scored, first.seed)
+    name = metric or first.metric
+    return Bootstrap(name, float(score), float(lo), float(hi), draws, first.groups, scored, first.seed)
 
-# %% ../../nbs/tables/table.ipynb #37c3145c
+# %% ../../nbs/tables/table.ipynb #a9be80f8
 @dataclass
 class Cell:
     "What a row's runs give for the row's task."
@@ -75,7 +76,7 @@ class Cell:
     @property
     def status(self): # '' or why there is no number, or what is to be known about it
         if self.reason: return self.reason
-        if self.error: return f'failed: {self.error}'.replace(f'{self.out}/', '') # the notebook's path from the output folder
+        if self.error: return f'failed: {self.error}'.replace(f'{self.out}/', '') # paths from the output folder
         if not self.records: return 'not run'
         return '' if all(r['code'] == code_digest(r['kind']) for r in self.records) else 'code changed'
 
@@ -85,7 +86,7 @@ class Cell:
     @cached_property
     def metrics(self): return self.scores() # of the row's task, as from `scores`
 
-# %% ../../nbs/tables/table.ipynb #db67a0af
+# %% ../../nbs/tables/table.ipynb #73a8abb8
 @patch
 def _why(self:Cell):
     "The error of the first run that failed: one of the cell's, or one that it starts from."
@@ -107,7 +108,7 @@ def used(self:Cell) -> str: # such as 'bp4d (AU)'
     found = {(name, task) for e in extra for task, names in e.items() for name in names}
     return ', '.join(f'{name} ({task})' for name, task in sorted(found))
 
-# %% ../../nbs/tables/table.ipynb #8ba19e80
+# %% ../../nbs/tables/table.ipynb #d367f971
 @patch
 def predictions(self:Cell,
     seed:int, # 0 is the first
@@ -144,7 +145,7 @@ def held_draws(self:Cell) -> Bootstrap|None: # on the held-out part, or by cross
     by = self.records[0]['metrics'][self.row.task]['held_out_by']
     return self.boot(by) if by else None
 
-# %% ../../nbs/tables/table.ipynb #efcf30af
+# %% ../../nbs/tables/table.ipynb #4620956f
 @patch
 def scores(self:Cell,
     metric:str='', # key of `METRICS`; '': that of the row's task
@@ -173,8 +174,9 @@ def post(self:Cell) -> dict: # step → `ours`, `gain` (paired), `held_out`; emp
                          held_out=numbers(self.boot('held_out', step=step)) if held else None)
     return out
 
-# %% ../../nbs/tables/table.ipynb #7499ce66
-_WIDTHS = dict(row=-10, task=-5, made_from=-29, metric=-9, control=-7, paper=6, ours=7, interval=-18, held_out=8, constant=8)
+# %% ../../nbs/tables/table.ipynb #45ffd06c
+_WIDTHS = dict( # of the columns
+    row=-10, task=-5, made_from=-29, metric=-9, control=-7, paper=6, ours=7, interval=-18, held_out=8, constant=8)
 
 def _aligned(**texts):
     "Texts under `Cell.header`; below zero is to the left."
@@ -229,13 +231,14 @@ class Table:
     def title(self): return f'Table {self.number}' if isinstance(self.number, int) else self.number # for people
 
     @property
-    def embedded(self): return all((c.data or self.data).startswith(EMBEDDED) for c in self.cells.values()) # drawn faces
+    def embedded(self): # whether all faces are drawn
+        return all((c.data or self.data).startswith(EMBEDDED) for c in self.cells.values())
 
     def lines(self): return [Cell.header(), *(c.line() for c in self.cells.values())] # for a terminal
 
     def __repr__(self): return '\n'.join([f'{self.title}: {self.data}', *self.lines()])
 
-# %% ../../nbs/tables/table.ipynb #795b175c
+# %% ../../nbs/tables/table.ipynb #7b595aea
 def _joined(parts, by='+'): return by.join(map(str, parts))
 
 def _columns(c, data):
@@ -244,8 +247,10 @@ def _columns(c, data):
     ours, held = m.get('ours') or {}, m.get('held_out') or {}
     remarks = c.status, c.used and f'supplemented by {c.used}', c.data or data
     return dict(
-        row=r.row, task=r.task, metric=r.metric, fuse=_joined(r.fuse) or r.control * (r.control in FUSED_CONTROLS), joint=_joined(r.joint),
-        S=r.S, W=r.W, stage_epochs=_joined(r.stage_epochs, ' '), compound_share=_joined(r.compound_share, ' '), mixup=r.mixup, cutmix=r.cutmix,
+        row=r.row, task=r.task, metric=r.metric,
+        fuse=r.control if r.control in FUSED_CONTROLS else _joined(r.fuse), joint=_joined(r.joint), S=r.S, W=r.W,
+        stage_epochs=_joined(r.stage_epochs, ' '), compound_share=_joined(r.compound_share, ' '),
+        mixup=r.mixup, cutmix=r.cutmix,
         paper=r.paper, ours=ours.get('score'), lo=ours.get('lo'), hi=ours.get('hi'), held_out=held.get('score'),
         seeds=len({record['seed'] for record in c.records}), scored=ours.get('scored', 0),
         data='; '.join(filter(None, remarks)), runs=_joined(dict.fromkeys(f.name for f in c.folders), ' ') if m else '')
@@ -255,7 +260,7 @@ def frame(self:Table) -> pd.DataFrame: # one row per cell, the columns of `TABLE
     "The table as other programs read it."
     return pd.DataFrame([_columns(c, self.data) for c in self.cells.values()], columns=TABLE_COLUMNS)
 
-# %% ../../nbs/tables/table.ipynb #8164fd78
+# %% ../../nbs/tables/table.ipynb #dc26ca45
 def _parameter(x):
     "A parameter as people read it."
     if isinstance(x, float) and not pd.isna(x): return f'{x:g}'
@@ -288,7 +293,7 @@ def sheet(self:Table) -> Sheet: # of texts; row numbers lead to the run
 @patch
 def _repr_html_(self:Table): return self.sheet()._repr_html_()
 
-# %% ../../nbs/tables/table.ipynb #877aa4da
+# %% ../../nbs/tables/table.ipynb #d234a9b5
 @patch
 def _shows(self:Table):
     "Ids of the rows whose cells a table shows something of."
@@ -309,7 +314,7 @@ def digest(self:Table) -> str: # 64 hexadecimal digits
         what.append([id, asdict(c.row) if id in self.cells else None, seals or (c.status if c else 'not run')])
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
 
-# %% ../../nbs/tables/table.ipynb #1f6929ad
+# %% ../../nbs/tables/table.ipynb #d2d579fa
 def shared(
     book:dict, # row id → `Cell`
     out:str|Path, # output folder
