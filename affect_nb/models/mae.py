@@ -18,7 +18,7 @@ from ..files import InputError
 from .encoder import (FACE_MEAN, FACE_STD, SMALL, Checked, EncoderConfig, Preprocessing, check_size, create_encoder,
                                       load_strict, read_checkpoint, read_config, size_of)
 
-# %% ../../nbs/models/mae.ipynb #86db919b
+# %% ../../nbs/models/mae.ipynb #58c93a76
 def show_faces(
     *rows:torch.Tensor, # each `(b, 3, h, w)`, 0…1
 ): # matplotlib figure
@@ -56,7 +56,7 @@ class MAE(nn.Module):
                            decoder_heads=decoder_heads, mask_ratio=mask_ratio, norm_pix_loss=norm_pix_loss,
                            preprocessing=dict(img_size=enc.img_size, mean=FACE_MEAN, std=FACE_STD))
 
-# %% ../../nbs/models/mae.ipynb #e3255cf7
+# %% ../../nbs/models/mae.ipynb #8432ae87
 @patch
 def _make_decoder(self:MAE, d, depth, heads):
     "A linear map to `d` features, a token for what is hidden, positions, blocks, and a linear map to pixels."
@@ -128,7 +128,7 @@ def random_masking(self:MAE,
     tokens = x.gather(1, shuffle[:, :kept, None].expand(-1, -1, d))
     return tokens, (restore >= kept).float(), restore
 
-# %% ../../nbs/models/mae.ipynb #8c2dc848
+# %% ../../nbs/models/mae.ipynb #7bbb4ce5
 @patch
 def forward_encoder(self:MAE,
     x:torch.Tensor, # `(b, 3, h, w)` normalised images
@@ -159,7 +159,7 @@ def forward_decoder(self:MAE,
     x = torch.cat([x[:, :k], patches], 1) + self.decoder_pos_embed
     return self.decoder_pred(self.decoder_norm(self.decoder_blocks(x)))[:, k:]
 
-# %% ../../nbs/models/mae.ipynb #717e1a3a
+# %% ../../nbs/models/mae.ipynb #85b7ac5f
 @patch
 def forward_loss(self:MAE,
     x:torch.Tensor, # `(b, 3, h, w)` images
@@ -178,7 +178,7 @@ def _patch_scale(target):
     "Mean and spread of the pixels of each patch."
     return target.mean(-1, keepdim=True), (target.var(-1, keepdim=True) + 1e-6).sqrt()
 
-# %% ../../nbs/models/mae.ipynb #201f727e
+# %% ../../nbs/models/mae.ipynb #e7f73b8d
 @patch
 def forward(self:MAE,
     x:torch.Tensor, # `(b, 3, h, w)` normalised images
