@@ -22,7 +22,8 @@ from ..plugins import code_name, import_object, is_import_name
 # %% ../../nbs/train/losses.ipynb #45db938a
 def _masked(pred, targ):
     "`pred` and `targ` in float32 with 0 where `targ` is NaN, and where it isn't."
-    if pred.shape != targ.shape: raise ValueError(f'predictions {tuple(pred.shape)} and targets {tuple(targ.shape)} differ in shape')
+    if pred.shape != targ.shape:
+        raise ValueError(f'predictions {tuple(pred.shape)} and targets {tuple(targ.shape)} differ in shape')
     valid = ~torch.isnan(targ)
     return torch.where(valid, pred.float(), 0.), torch.where(valid, targ.float(), 0.), valid
 
@@ -45,8 +46,9 @@ def masked_ce(
     weight:torch.Tensor|None=None, # `(8,)` weight of each class; None = all 1
 ) -> torch.Tensor: # scalar; 0 when nothing is annotated
     "Cross-entropy, the mean over the annotated frames."
-    if pred.shape[:-1] != targ.shape[:-1] or targ.shape[-1] != 1:
-        raise ValueError(f'predictions {tuple(pred.shape)} need targets {(*pred.shape[:-1], 1)}, not {tuple(targ.shape)}')
+    needed = (*pred.shape[:-1], 1)
+    if targ.shape != needed:
+        raise ValueError(f'predictions {tuple(pred.shape)} need targets {needed}, not {tuple(targ.shape)}')
     valid = ~torch.isnan(targ)
     x, y = torch.where(valid, pred.float(), 0.), torch.where(valid, targ, -100).long()
     weight = None if weight is None else weight.to(x)
@@ -101,7 +103,8 @@ def class_weights(
     "Inverse frequency of each expression and of each action unit's presence."
     y = torch.as_tensor(y)
     expr = y[:, Y['EXPR']]
-    n = dict(EXPR=(expr == torch.arange(8)).sum(0), AU=(y[:, Y['AU']] == 1).sum(0)/(~y[:, Y['AU']].isnan()).sum(0).clamp(min=1)*len(y))
+    present, known = (y[:, Y['AU']] == 1).sum(0), (~y[:, Y['AU']].isnan()).sum(0)
+    n = dict(EXPR=(expr == torch.arange(8)).sum(0), AU=present/known.clamp(min=1)*len(y))
     return {t: c.max().clamp(min=1)/c.clamp(min=1) for t, c in n.items()}
 
 # %% ../../nbs/train/losses.ipynb #69ae8733
@@ -113,8 +116,9 @@ def task_losses(
     ce=multilabel_bce, # the loss of CE
 ) -> dict: # task → scalar
     "The loss of each task on its part of the targets."
-    weigh = lambda t: dict(weight=class_weights[t]) if t in class_weights else {}
-    return {t: (ce if t == 'CE' else LOSS_OF[t])(pred[t], y[..., Y[t]], **weigh(t)) for t in tasks}
+    losses = LOSS_OF | dict(CE=ce)
+    weights = {t: dict(weight=w) for t, w in class_weights.items()}
+    return {t: losses[t](pred[t], y[..., Y[t]], **weights.get(t, {})) for t in tasks}
 
 # %% ../../nbs/train/losses.ipynb #7cfe1168
 class JointLoss:
@@ -128,7 +132,8 @@ class JointLoss:
         self.tasks, weights = parse_tasks(tasks), dict(weights or {})
         if 'VA' in weights: weights = dict.fromkeys('VA', weights.pop('VA')) | weights
         for t, w in weights.items():
-            if t not in TASKS: raise InputError(f"unknown task '{t}' in the loss weights: choose from {', '.join(TASKS)} or VA")
+            if t not in TASKS:
+                raise InputError(f"unknown task '{t}' in the loss weights: choose from {', '.join(TASKS)} or VA")
             if isinstance(w, (str, bool)) or not 0 <= w < float('inf'):
                 raise InputError(f'the loss weight of {t} is {w!r}, but must be a number that is 0 or more')
         self.weights = {t: float(weights.get(t, 1)) for t in self.tasks}
@@ -173,7 +178,7 @@ LOSSES = ('joint', 'balanced_mse', 'uncertainty') # the second is 'joint' with b
 def check_loss(
     name:str, # from `LOSSES`, or 'package.module:Name'
 ) -> str: # the name
-    "Raise `InputError` for a loss that nobody knows, before anything is trained; a user's own is looked for, not imported."
+    "Raise `InputError` for an unknown loss before anything is trained; a user's own is looked for, not imported."
     if not is_import_name(name) and name not in LOSSES:
         raise InputError(f"unknown loss {name!r}: choose from {', '.join(LOSSES)} or package.module:Name")
     code_name(name)
@@ -191,13 +196,17 @@ def create_loss(
     if name == 'joint': return JointLoss(tasks, weights, class_weights)
     if name == 'balanced_mse': return JointLoss(tasks, weights, class_weights, balanced_mse)
     if name != 'uncertainty': return _own_loss(name, tasks, weights, class_weights)
-    if weights: raise InputError("the loss 'uncertainty' learns the weights of the tasks: leave the loss weights out, or choose 'joint'")
+    if weights:
+        raise InputError("the loss 'uncertainty' learns the weights of the tasks: "
+                         "leave the loss weights out, or choose 'joint'")
     return UncertaintyLoss(tasks, class_weights)
 
 def _own_loss(name, *args):
     "What a user's own class makes."
     try: loss = import_object(name)(*args)
     except TypeError as e:
-        raise InputError(f"can't build the loss '{name}' ({e}): give a class that is called with (tasks, weights, class_weights)") from None
-    if not callable(loss): raise InputError(f"what '{name}' makes can't be called: give it `__call__` or `forward` with (pred, y)")
+        raise InputError(f"can't build the loss '{name}' ({e}): "
+                         "give a class that is called with (tasks, weights, class_weights)") from None
+    if not callable(loss):
+        raise InputError(f"what '{name}' makes can't be called: give it `__call__` or `forward` with (pred, y)")
     return loss

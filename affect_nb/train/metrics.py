@@ -17,7 +17,7 @@ import numpy as np, pandas as pd
 from numpy import nan
 
 from ..files import InputError
-from ..labels import BASIC, COMPOUNDS, EXPRS, RAF_COMPOUNDS, TASKS, Y
+from ..labels import BASIC, COMPOUNDS, EXPRS, OUTPUTS, RAF_COMPOUNDS, TASKS, Y
 
 # %% ../../nbs/train/metrics.ipynb #2b4770f1
 def _flat(pred, targ):
@@ -31,7 +31,9 @@ def _flat(pred, targ):
 
 def _finite(x):
     bad = np.count_nonzero(~np.isfinite(x))
-    if bad: raise InputError(f'{bad} predictions of annotated frames are NaN or infinite: every annotated frame needs a prediction')
+    if bad:
+        raise InputError(f'{bad} predictions of annotated frames are NaN or infinite: '
+                         'every annotated frame needs a prediction')
 
 def ccc(
     pred:np.ndarray, # valence or arousal, `(n,)` or `(n, 1)`
@@ -46,7 +48,7 @@ def ccc(
 
 # %% ../../nbs/train/metrics.ipynb #4af534a6
 def _counts(p, t, known):
-    "True positives, false positives, false negatives and annotated frames `(n, k, 4)` from bool `(n, k)` predictions, targets and mask."
+    "True and false positives, false negatives and annotated frames `(n, k, 4)`, all from bool `(n, k)`."
     return np.stack([p & t & known, p & ~t & known, ~p & t & known, np.broadcast_to(known, p.shape)], -1)
 
 def _f1(counts):
@@ -62,7 +64,7 @@ def _index(x, k, what):
     "Class of each row `(n,)` from an index `(n,)` or `(n, 1)`, or from scores `(n, k)`."
     x = np.asarray(x, float)
     if x.ndim == 2 and x.shape[1] == k: return np.where(np.isfinite(x).all(1), x.argmax(1), nan)
-    if x.ndim > 2 or x.ndim == 2 and x.shape[1] != 1: raise InputError(f'{what} of shape {x.shape}: give (n,) or (n, {k})')
+    if x.ndim > 1 and x.shape[1:] != (1,): raise InputError(f'{what} of shape {x.shape}: give (n,) or (n, {k})')
     x = x.ravel()
     if not np.isin(x[~np.isnan(x)], range(k)).all(): raise InputError(f'{what} must be a class from 0 to {k - 1}')
     return x
@@ -93,7 +95,7 @@ def f1_expr(
 def _au(pred, targ):
     p, t = np.asarray(pred, float), np.asarray(targ, float)
     if p.shape != t.shape or p.ndim != 2:
-        raise InputError(f'predictions {p.shape} and targets {t.shape} must both be (n, {Y["AU"].stop - Y["AU"].start})')
+        raise InputError(f'predictions {p.shape} and targets {t.shape} must both be (n, {OUTPUTS["AU"]})')
     known = ~np.isnan(t)
     _finite(p[known])
     if not ((p[known] >= 0) & (p[known] <= 1)).all():
@@ -125,10 +127,11 @@ def f1_basic6(
 def compound_of(
     probs:np.ndarray, # probabilities `(n, 6)` in the order of `BASIC`
 ) -> np.ndarray: # `(n,)` names from `COMPOUNDS`; of equal sums the first
-    "The official compound whose two parts have the largest summed probability; a row that isn't finite raises `InputError`."
+    "The official compound whose two parts have the largest summed probability; NaN raises `InputError`."
     probs = np.asarray(probs, float)
     bad = np.count_nonzero(~np.isfinite(probs).all(1))
-    if bad: raise InputError(f'{bad} rows of probabilities are NaN or infinite: leave out the frames without a prediction')
+    if bad:
+        raise InputError(f'{bad} rows of probabilities are NaN or infinite: leave out the frames without a prediction')
     return np.array(list(COMPOUNDS))[np.argmax(probs @ _COMPOUND_PARTS.T, 1)]
 
 # %% ../../nbs/train/metrics.ipynb #743b4859
@@ -154,7 +157,7 @@ def _ce7(pred, targ):
 
 def f1_ce7(
     pred:np.ndarray, # probabilities `(n, 6)` in the order of `BASIC`, or compounds as names or indices `(n,)`
-    targ:np.ndarray, # names, indices in `COMPOUNDS` `(n,)`, or multi-hot `(n, 6)`; what is none of the seven is not scored
+    targ:np.ndarray, # names, indices in `COMPOUNDS` `(n,)`, or multi-hot `(n, 6)`; others than the seven don't count
 ) -> float: # 0…1; NaN when nothing is annotated
     "F1 averaged over the seven official compounds; a scored row that isn't finite raises `InputError`."
     p, t, known = _ce7(pred, targ)
@@ -168,7 +171,7 @@ def _of(x, task):
     return np.asarray(x)[:, Y[task]] if len(shape) == 2 and shape[1] in (Y['AU'].stop, Y['CE'].stop) else x
 
 def _moments(pred, targ):
-    "Of each frame 1, x, y, x², y², xy `(n, 6)`, or 0 without a label; `targ`'s mean is subtracted, which CCC doesn't see."
+    "Of each frame 1, x, y, x², y², xy `(n, 6)`, or 0 without a label; about `targ`'s mean, which CCC doesn't see."
     x, y, known = _flat(pred, targ)
     middle = y[known].mean() if known.any() else 0
     x, y = x[known] - middle, y[known] - middle
@@ -200,11 +203,15 @@ class Metric:
         return self.score(_of(pred, self.task), _of(targ, self.task))
 
 def _ccc_metric(name, task):
-    def parts(pred, targ): m = _moments(pred, targ); return m, m[:, 0] > 0
+    def parts(pred, targ):
+        m = _moments(pred, targ)
+        return m, m[:, 0] > 0
     return Metric(name, task, ccc, parts, _ccc)
 
 def _f1_metric(name, task, score, split):
-    def parts(pred, targ): p, t, known = split(pred, targ); return _counts(p, t, known), known.any(1)
+    def parts(pred, targ):
+        p, t, known = split(pred, targ)
+        return _counts(p, t, known), known.any(1)
     return Metric(name, task, score, parts, _f1)
 
 METRICS = MappingProxyType(dict(
@@ -286,14 +293,17 @@ def bootstrap(
     m = METRICS[task]
     code, names = pd.factorize(np.asarray(group, object), sort=True)
     parts, scored = m.parts(_of(pred, m.task), _of(targ, m.task))
-    if len(code) != len(parts): raise InputError(f'{len(code)} groups but {len(parts)} frames: name the group of every frame')
+    if len(code) != len(parts):
+        raise InputError(f'{len(code)} groups but {len(parts)} frames: name the group of every frame')
     if (code < 0).any(): raise InputError(f'{(code < 0).sum()} frames have no group: fill the column `group`')
     sums = _by_group(parts, code, len(names))
     flat = sums.reshape(len(names), -1)
-    drawn = [m.value((w @ flat).reshape(len(w), *sums.shape[1:])) for w in _weights(len(names), draws, seed)] if scored.any() else []
-    drawn = np.concatenate(drawn) if drawn else np.full(draws, nan)
-    lo, hi = _interval(drawn)
-    return Bootstrap(m.name, m(pred, targ), lo, hi, drawn, tuple(names), np.bincount(code, scored, len(names)).astype(int), seed)
+    drawn = np.full(draws, nan)
+    if scored.any():
+        weights = _weights(len(names), draws, seed)
+        drawn = np.concatenate([m.value((w @ flat).reshape(len(w), *sums.shape[1:])) for w in weights])
+    per_group = np.bincount(code, scored, len(names)).astype(int)
+    return Bootstrap(m.name, m(pred, targ), *_interval(drawn), drawn, tuple(names), per_group, seed)
 
 # %% ../../nbs/train/metrics.ipynb #a7132286
 @dataclass(frozen=True)
@@ -304,7 +314,9 @@ class Difference:
     hi:float # 97.5%
     note:str='' # what the comparison lacks; '' = nothing
 
-    def __repr__(self): return f'{self.diff:+.4f} [{self.lo:+.4f}, {self.hi:+.4f}]' + (f' ({self.note})' if self.note else '')
+    def __repr__(self):
+        note = f' ({self.note})' if self.note else ''
+        return f'{self.diff:+.4f} [{self.lo:+.4f}, {self.hi:+.4f}]{note}'
 
 def paired(
     a:Bootstrap, # the row
@@ -314,8 +326,10 @@ def paired(
     if a.metric != b.metric: raise InputError(f'{a.metric} and {b.metric} are different metrics and have no difference')
     if a.groups != b.groups:
         other = sorted(set(a.groups) ^ set(b.groups))
-        raise InputError(f"the rows were scored on different groups ('{other[0]}' is in one only, {len(other)} in all): score both on the same data")
-    if (a.seed, len(a.draws)) != (b.seed, len(b.draws)): raise InputError('the rows were drawn with other seeds or numbers of draws')
+        raise InputError(f"the rows were scored on different groups ('{other[0]}' is in one only, {len(other)} in all): "
+                         "score both on the same data")
+    if (a.seed, len(a.draws)) != (b.seed, len(b.draws)):
+        raise InputError('the rows were drawn with other seeds or numbers of draws')
     same = (a.scored == b.scored).all()
     note = '' if same else f'scored on different frames: {a.scored.sum():,} against {b.scored.sum():,}'
     return Difference(a.score - b.score, *_interval(a.draws - b.draws), note)

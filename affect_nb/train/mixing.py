@@ -39,7 +39,8 @@ def check_mixing(
     if odd: raise InputError(f"kinds: {odd[0]} is no way of mixing: choose one or more of {', '.join(MIXES)}")
     if allowed not in ALLOWED: raise InputError(f"allowed is '{allowed}', but must be one of {', '.join(ALLOWED)}")
     low, high = blend if isinstance(blend, (tuple, list)) else (blend, blend)
-    if not 0 <= low <= high <= 1: raise InputError(f"blend is {blend}, but must be a weight from 0 to 1, or a range such as (.3, .7)")
+    if not 0 <= low <= high <= 1:
+        raise InputError(f"blend is {blend}, but must be a weight from 0 to 1, or a range such as (.3, .7)")
     return kinds, float(low), float(high)
 
 # %% ../../nbs/train/mixing.ipynb #64e2813c
@@ -67,7 +68,8 @@ def draw_regions(
     low:float=.1, high:float=.1, # range of the partner's weight in 'mixup'
 ) -> torch.Tensor: # `(n, 5)`: top, bottom, left, right (0…1), and the weight of the partner inside
     "What the partner contributes to each row."
-    draw, (zero, one) = torch.rand(n, 5, generator=gen, device=gen.device).T, torch.tensor([0., 1.], device=gen.device).expand(n, 2).T
+    draw = torch.rand(n, 5, generator=gen, device=gen.device).T
+    zero, one = torch.zeros_like(draw[0]), torch.ones_like(draw[0])
     side, first = (.25 + .5*draw[0]).sqrt(), draw[3] < .5
     top, left = draw[1]*(1 - side), draw[2]*(1 - side)
     boxes = dict(mixup=(zero, one, zero, one, low + (high - low)*draw[4]),

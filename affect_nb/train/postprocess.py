@@ -52,14 +52,10 @@ def smooth(
 ) -> np.ndarray: # `(n, k)`; NaN where nothing is in reach
     "Weighted mean over the frames of the same video, NaN left out; what doesn't fit raises `InputError`."
     pred, frame = np.asarray(pred), np.asarray(frame, float)
-    if kind not in KERNELS: raise InputError(f"unknown smoothing {kind!r}: choose from {', '.join(KERNELS)}")
-    if not 0 <= width < np.inf: raise InputError(f"the smoothing width is {width}, but must be 0 or more")
-    if pred.ndim != 2 or not len(pred) == len(video) == len(frame):
-        raise InputError(f"predictions {pred.shape} need as many videos and frame numbers, not {len(video)} and {len(frame)}: smooth the same frames")
-    if np.isinf(pred).any() or not np.isfinite(frame).all():
-        raise InputError("a prediction is infinite, or a frame has no number: correct it before smoothing")
+    _check_smoothing(pred, video, frame, width, kind)
     if width == 0 or not len(pred): return pred.copy()
-    sums, reach = KERNELS[kind][0], np.floor(KERNELS[kind][1]*width)
+    sums, widths = KERNELS[kind]
+    reach = np.floor(widths*width)
     order, t = _timeline(video, frame, reach)
     lo, hi = np.searchsorted(t, t - reach), np.searchsorted(t, t + reach, 'right')
     x = pred[order].astype(float)
@@ -67,13 +63,23 @@ def smooth(
     shown = known if (known != known[:, :1]).any() else known[:, :1]
     weight = sums(t, lo, hi, shown.astype(float), width)
     mean = sums(t, lo, hi, np.where(known, x, 0), width)/np.where(weight > 0, weight, np.nan)
-    mean = np.clip(mean, np.where(known, x, np.inf).min(0), np.where(known, x, -np.inf).max(0)) # rounding must not leave 0…1
+    lowest, highest = np.where(known, x, np.inf).min(0), np.where(known, x, -np.inf).max(0)
     out = np.empty_like(pred)
-    out[order] = mean
+    out[order] = np.clip(mean, lowest, highest) # rounding must not leave 0…1
     return out
 
+def _check_smoothing(pred, video, frame, width, kind):
+    if kind not in KERNELS: raise InputError(f"unknown smoothing {kind!r}: choose from {', '.join(KERNELS)}")
+    if not 0 <= width < np.inf: raise InputError(f"the smoothing width is {width}, but must be 0 or more")
+    if pred.ndim != 2 or not len(pred) == len(video) == len(frame):
+        raise InputError(f"predictions {pred.shape} need as many videos and frame numbers, "
+                         f"not {len(video)} and {len(frame)}: smooth the same frames")
+    if np.isinf(pred).any() or not np.isfinite(frame).all():
+        raise InputError("a prediction is infinite, or a frame has no number: correct it before smoothing")
+
 # %% ../../nbs/train/postprocess.ipynb #1ea4507f
-GRID = (('box', 0), *(('box', w) for w in (2, 5, 10, 20, 40, 100, 200)), *(('gaussian', w) for w in (1, 2, 5, 10, 20, 50, 100)))
+_WIDTHS = dict(box=(0, 2, 5, 10, 20, 40, 100, 200), gaussian=(1, 2, 5, 10, 20, 50, 100))
+GRID = tuple((kind, width) for kind, widths in _WIDTHS.items() for width in widths)
 
 def fit_smoothing(
     task:str, # name from `TASKS`
@@ -93,10 +99,12 @@ def fit_thresholds(
 ) -> np.ndarray: # `(12,)`, 0…1: present from here on; .5 for an action unit without positives
     "The thresholds with the largest F1 on these frames; shapes that differ and missing predictions raise `InputError`."
     p, y = np.asarray(prob, float), np.asarray(y, float)
-    if p.shape != y.shape or p.ndim != 2: raise InputError(f"probabilities {p.shape} and targets {y.shape} differ in shape: fit on the same frames")
+    if p.shape != y.shape or p.ndim != 2:
+        raise InputError(f"probabilities {p.shape} and targets {y.shape} differ in shape: fit on the same frames")
     known = ~np.isnan(y)
     if not ((p[known] >= 0) & (p[known] <= 1)).all():
-        raise InputError("an annotated frame has no probability between 0 and 1: predict it, and apply a sigmoid to logits")
+        raise InputError("an annotated frame has no probability between 0 and 1: "
+                         "predict it, and apply a sigmoid to logits")
     if not len(p): return np.full(p.shape[1], .5)
     p = np.where(known, p, -1.) # last in the order
     order = np.argsort(-p, 0, kind='stable')
@@ -123,7 +131,8 @@ def apply_thresholds(
     p = prob.astype(float)
     low = (.5*p/np.where(thr > 0, thr, 1)).astype(prob.dtype)
     high = .5 + .5*(p - thr)/np.where(thr < 1, 1 - thr, 1)
-    return np.where(p < thr, np.minimum(low, np.nextafter(prob.dtype.type(.5), prob.dtype.type(0))), high).astype(prob.dtype)
+    below = np.nextafter(prob.dtype.type(.5), prob.dtype.type(0))
+    return np.where(p < thr, np.minimum(low, below), high).astype(prob.dtype)
 
 # %% ../../nbs/train/postprocess.ipynb #333791b6
 def fit_postprocess(
@@ -166,7 +175,7 @@ def postprocess(
     video:np.ndarray, # `(n,)`
     frame:np.ndarray, # `(n,)`
     half:np.ndarray, # `(n,)` 0 or 1: the half that a frame's group is in, as from `train.metrics.halves`
-) -> dict|None: # as from `apply_postprocess`, and `fitted`: what was fitted on half 0 and on half 1; None when a half has no labels
+) -> dict|None: # as from `apply_postprocess`, and `fitted`: on half 0 and on half 1; None: a half has no labels
     "Each half of the groups, after the steps that were fitted on the other half."
     pred, y, video, frame, half = map(np.asarray, (pred, y, video, frame, half))
     y = y[:, Y[task]] if y.shape[1] == len(COLUMNS) else y

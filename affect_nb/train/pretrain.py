@@ -18,7 +18,8 @@ from ..models.mae import MAE
 from .loop import make_learner
 
 # %% ../../nbs/train/pretrain.ipynb #d8d91014
-MAE_AUGMENT = Augment(flip=.5, crop=.2, ratio=4/3, rotation=0, shift=0, scale=0, brightness=0, contrast=0, saturation=0, hue=0)
+MAE_AUGMENT = Augment(flip=.5, crop=.2, ratio=4/3, rotation=0, shift=0, scale=0,
+                      brightness=0, contrast=0, saturation=0, hue=0)
 
 class FaceDataset(Dataset):
     "Batches of unlabelled images: `(x, rows)`."
@@ -36,7 +37,9 @@ class FaceDataset(Dataset):
     def __getitems__(self, batch):
         epoch, idx = batch
         rng = np.random.default_rng((self.seed, epoch, int(idx[0])))
-        return load_images([self.paths[int(i)] for i in idx], self.img_size, self.mean, self.std, self.aug, rng), torch.as_tensor(np.asarray(idx))
+        paths = [self.paths[int(i)] for i in idx]
+        x = load_images(paths, self.img_size, self.mean, self.std, self.aug, rng)
+        return x, torch.as_tensor(np.asarray(idx))
 
 # %% ../../nbs/train/pretrain.ipynb #2a5aeb4c
 def split_faces(
@@ -72,4 +75,5 @@ def mae_learner(
     train, valid = (FaceDataset(_Rows(paths, r), img_size, mean, std, aug, seed)
                     for r, aug in zip(split_faces(len(paths)), (MAE_AUGMENT, None)))
     loaders = (make_loader(train, batch_size, True, seed, workers), make_loader(valid, batch_size, workers=workers))
-    return make_learner(*loaders, model, lambda out: out[0], betas=betas, wd=wd, bf16=bf16)
+    def loss(out): return out[0]
+    return make_learner(*loaders, model, loss, betas=betas, wd=wd, bf16=bf16)

@@ -27,13 +27,16 @@ def read_stages(
 ) -> tuple: # of `Stage`
     "The stages of a training; raises `InputError` for lists that make none."
     if not stage_epochs or len(stage_epochs) != len(compound_share):
-        raise InputError(f"stage_epochs has {len(stage_epochs)} numbers and compound_share {len(compound_share)}: give both one for each stage")
+        raise InputError(f"stage_epochs has {len(stage_epochs)} numbers and compound_share {len(compound_share)}: "
+                         "give both one for each stage")
     for e in stage_epochs:
         if type(e) is not int or e < 1:
-            raise InputError(f"stage_epochs: {e!r} is no number of epochs: give whole numbers from 1, or leave the stage out")
+            raise InputError(f"stage_epochs: {e!r} is no number of epochs: "
+                             "give whole numbers from 1, or leave the stage out")
     for p in compound_share:
         if isinstance(p, (bool, str)) or not 0 <= p <= 1:
-            raise InputError(f"compound_share: {p!r} is no share: give a number from 0 (no compounds) to 1 (all of them) for each stage")
+            raise InputError(f"compound_share: {p!r} is no share: "
+                             "give a number from 0 (no compounds) to 1 (all of them) for each stage")
     return tuple(Stage(e, float(p)) for e, p in zip(stage_epochs, compound_share))
 
 # %% ../../nbs/train/schedule.ipynb #1ea31dcd
