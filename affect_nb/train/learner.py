@@ -14,6 +14,7 @@ import numpy as np, pandas as pd, torch
 from fastai.callback.core import Callback
 from fastai.learner import Learner
 from fastai.torch_core import default_device
+from fastcore.basics import patch
 from safetensors.torch import load_file, save_file
 
 from ..data.loaders import WindowDataset, Windows, make_loader
@@ -75,7 +76,8 @@ class Scores(Callback):
     def before_validate(self): self.batches = []
 
     def after_pred(self):
-        if not self.training: self.batches.append({t: probabilities(t, p.detach().float()).cpu() for t, p in self.pred.items()})
+        if self.training: return
+        self.batches.append({t: probabilities(t, p.detach().float()).cpu() for t, p in self.pred.items()})
 
     def after_validate(self):
         pred = per_frame(self.batches, self.windows)
@@ -85,7 +87,8 @@ class Scores(Callback):
             self.keep(t, found[t], {t: pred[t]})
             for h in (0, 1):
                 m = self.half == h
-                self.keep(f'{t}|{h}', METRICS[t](pred[t][m], self.y[m]) if m.any() else np.nan, {t: pred[t]}, weights=False)
+                half = METRICS[t](pred[t][m], self.y[m]) if m.any() else np.nan
+                self.keep(f'{t}|{h}', half, {t: pred[t]}, weights=False)
         if len(self.tasks) > 1: self.keep('mean', float(np.mean(list(found.values()))), {})
 
     def file(self, key): return self.folder/f'best-{key}.safetensors'
@@ -95,8 +98,6 @@ class Scores(Callback):
     def load_state_dict(self, state): self.best = state
 
 # %% ../../nbs/train/learner.ipynb #fd1a9ee6
-from fastcore.basics import patch
-
 @patch
 def keep(self:Scores, key, score, pred, weights=True):
     "Remember this epoch under `key` if it is the best so far (the first of equals stays), or the last."
@@ -162,16 +163,19 @@ def affect_learner(
     bf16:bool=False, # bfloat16 on a GPU
     workers:int=0, # processes that decode
     seed:int=0, # of the order of the windows
-    loss:str='joint', # 'joint', 'balanced_mse', 'uncertainty' or 'package.module:Name'
+    loss:str='joint', # from `losses.LOSSES`, or 'package.module:Name'
 ) -> Learner: # fit it with `fit_affect`; the loss is in `criterion`
     "A fastai Learner for the tasks of `model`."
     for t in model.tasks:
         for name, ds in (('training', train), ('validation', valid)):
-            if np.isnan(ds.targets[:, Y[t]]).all(): raise InputError(f"task {t} has no annotated frame in the {name} set: leave it out of the tasks")
-    weigh = class_weights(train.targets) if class_weighted else None
-    loss = create_loss(loss, model.tasks, weights, {t: w for t, w in (weigh or {}).items() if t in model.tasks})
+            if np.isnan(ds.targets[:, Y[t]]).all():
+                raise InputError(f"task {t} has no annotated frame in the {name} set: leave it out of the tasks")
+    weigh = class_weights(train.targets) if class_weighted else {}
+    loss = create_loss(loss, model.tasks, weights, {t: w for t, w in weigh.items() if t in model.tasks})
     if isinstance(loss, torch.nn.Module): loss.to(default_device())
-    def split(m): *groups, heads = affect_splitter(m); return [*groups, heads + loss_parameters(loss)]
+    def split(m):
+        *groups, heads = affect_splitter(m)
+        return [*groups, heads + loss_parameters(loss)]
     loaders = (make_loader(train, batch_size, True, seed, workers), make_loader(valid, batch_size * 2, workers=workers))
     learn = make_learner(*loaders, model, loss, split, wd=wd, bf16=bf16)
     learn.criterion = loss

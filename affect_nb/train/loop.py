@@ -13,15 +13,16 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np, pandas as pd, torch
-from fastai.callback.core import Callback
+from fastai.callback.core import Callback, CancelEpochException
 from fastai.callback.progress import ProgressCallback
 from fastai.callback.schedule import ParamScheduler, combined_cos
 from fastai.data.core import DataLoaders
 from fastai.learner import Learner
 from fastai.optimizer import Adam
 from fastai.torch_core import default_device
+from fastcore.basics import patch
 from fastcore.foundation import L
-from fastai.callback.core import CancelEpochException
+from fastcore.imports import noop
 
 from ..files import InputError, write_atomically
 from .live import Live
@@ -77,8 +78,9 @@ class StopOnNaN(Callback):
         if not self.training or torch.isfinite(self.loss): return
         rows = self.yb[-1].flatten().tolist()
         names = [str(self.paths[r]) for r in rows if r >= 0]
-        raise InputError(f"the loss is {self.loss.item()} in epoch {self.epoch}, batch {self.iter}: check these images and their labels, "
-                         f"or lower lr; the batch was {', '.join(names[:8])}{f' and {len(names) - 8} more' if len(names) > 8 else ''}")
+        more = f' and {len(names) - 8} more' if len(names) > 8 else ''
+        raise InputError(f"the loss is {self.loss.item()} in epoch {self.epoch}, batch {self.iter}: check these images "
+                         f"and their labels, or lower lr; the batch was {', '.join(names[:8])}{more}")
 
 # %% ../../nbs/train/loop.ipynb #86bbfc72
 class Interrupted(RuntimeError):
@@ -96,15 +98,11 @@ class Resume(Callback):
 
     def before_fit(self):
         self.start, self.batch, self.rng = 0, 0, None
-        if self.file.exists():
-            try: s = torch.load(self.file, map_location='cpu', weights_only=True)
-            except Exception: raise InputError(f"{self.file} is not a checkpoint of this training: delete its folder, the run starts anew") from None
-            self.learn.model.load_state_dict(s['model'])
-            self.opt.load_state_dict(s['opt'])
-            for part, state in zip(self.parts, s['parts']): part.load_state_dict(state)
-            self.start, self.batch, self.rng = s['epoch'], s['batch'], s['rng']
+        if self.file.exists(): self.load()
         if threading.current_thread() is threading.main_thread():
-            self.before = signal.signal(signal.SIGTERM, lambda *_: setattr(self, 'halt', True))
+            self.before = signal.signal(signal.SIGTERM, self.ask)
+
+    def ask(self, *_): self.halt = True # what SIGTERM does
 
     def before_epoch(self):
         if self.epoch < self.start: raise CancelEpochException
@@ -126,8 +124,6 @@ class Resume(Callback):
         if self.epoch >= self.start: self.save(self.epoch + 1, 0)
 
 # %% ../../nbs/train/loop.ipynb #a5f27c53
-from fastcore.basics import patch
-
 def _as_python(x):
     "Lists and numbers as Python's own: all that a safe reader takes beside tensors."
     if isinstance(x, dict): return {k: _as_python(v) for k, v in x.items()}
@@ -144,9 +140,22 @@ def restore(self:Resume):
     self.before = None
 
 @patch
+def load(self:Resume):
+    "Continue from the checkpoint; a file that is none raises `InputError`."
+    try: s = torch.load(self.file, map_location='cpu', weights_only=True)
+    except Exception:
+        raise InputError(f"{self.file} is not a checkpoint of this training: "
+                         "delete its folder, the run starts anew") from None
+    self.learn.model.load_state_dict(s['model'])
+    self.opt.load_state_dict(s['opt'])
+    for part, state in zip(self.parts, s['parts']): part.load_state_dict(state)
+    self.start, self.batch, self.rng = s['epoch'], s['batch'], s['rng']
+
+@patch
 def save(self:Resume, epoch, batch):
     "Write the checkpoint: to continue at `batch` of `epoch`; stop here if somebody asked for it."
-    state = dict(model=self.learn.model.state_dict(), opt=self.opt.state_dict(), parts=[p.state_dict() for p in self.parts],
+    state = dict(model=self.learn.model.state_dict(), opt=self.opt.state_dict(),
+                 parts=[p.state_dict() for p in self.parts],
                  epoch=epoch, batch=batch, rng=torch.get_rng_state())
     write_atomically(self.file, lambda f: torch.save(_as_python(state), f))
     if self.halt and epoch < self.n_epoch:
@@ -165,14 +174,21 @@ def make_learner(
 ) -> Learner:
     "A fastai Learner without bars; the last target of a batch, its rows, is kept from the loss."
     def rowless(pred, *targets): return loss(pred, *targets[:-1])
-    opt = partial(Adam, mom=betas[0], sqr_mom=betas[1], eps=1e-8) # decoupled: AdamW; importing torch's own takes two seconds
-    split = splitter or (lambda m: L([p for p in m.parameters() if p.requires_grad]))
+    def one_group(m): return L([p for p in m.parameters() if p.requires_grad])
+    opt = partial(Adam, mom=betas[0], sqr_mom=betas[1], eps=1e-8) # AdamW; importing torch's own takes two seconds
     learn = Learner(DataLoaders(train_dl, valid_dl, device=default_device()), model, loss_func=rowless, opt_func=opt,
-                    splitter=split, wd=wd, wd_bn_bias=True, metrics=[])
+                    splitter=splitter or one_group, wd=wd, wd_bn_bias=True, metrics=[])
     learn.remove_cb(ProgressCallback)
-    learn.logger = lambda *_: None
+    learn.logger = noop
     if bf16 and torch.cuda.is_available(): learn = learn.to_bf16()
     return learn
+
+# %% ../../nbs/train/loop.ipynb #4bc69619
+def _schedule(name, lr, warmup):
+    "The callbacks of a schedule of the rate."
+    if name == 'constant': return []
+    if name != 'cosine': raise InputError(f"schedule is '{name}', but must be 'constant' or 'cosine'")
+    return [ParamScheduler(dict(lr=combined_cos(warmup, lr / 25, lr, lr / 1e5)))]
 
 # %% ../../nbs/train/loop.ipynb #a5439bc7
 def fit(
@@ -188,16 +204,14 @@ def fit(
     live:bool|Live=False, # True: show the training while it runs, in a notebook or a terminal
 ) -> History: # the log of the training
     "Train; continue from the checkpoint in `folder` where there is one."
-    if schedule not in ('constant', 'cosine'): raise InputError(f"schedule is '{schedule}', but must be 'constant' or 'cosine'")
     lr = float(lr) if np.ndim(lr) == 0 else np.asarray(lr, float)
     log = History(folder and Path(folder)/'log.csv')
-    parts = (log, *(c for c in cbs if hasattr(c, 'state_dict')))
-    use = [log, *cbs]
-    if paths is not None: use.append(StopOnNaN(paths))
-    if schedule == 'cosine': use.append(ParamScheduler(dict(lr=combined_cos(warmup, lr / 25, lr, lr / 1e5))))
+    use = [log, *cbs, *_schedule(schedule, lr, warmup)]
+    parts = tuple(c for c in (log, *cbs) if hasattr(c, 'state_dict'))
     resume = Resume(Path(folder)/'checkpoint.pt' if folder else os.devnull, seed, parts)
-    if folder: use.append(resume)
     live = Live() if live is True else live
+    if paths is not None: use.append(StopOnNaN(paths))
+    if folder: use.append(resume)
     if live: use.append(live)
     try: learn.fit(epochs, lr=lr, cbs=use)
     except (InputError, Interrupted) as e: raise type(e)(str(e).split('\n\t')[-1]) from None # without fastai's prefix

@@ -127,7 +127,7 @@ def f1_basic6(
 def compound_of(
     probs:np.ndarray, # probabilities `(n, 6)` in the order of `BASIC`
 ) -> np.ndarray: # `(n,)` names from `COMPOUNDS`; of equal sums the first
-    "The official compound whose two parts have the largest summed probability; NaN raises `InputError`."
+    "The official compound whose two parts have the largest summed probability; NaN or infinity raises `InputError`."
     probs = np.asarray(probs, float)
     bad = np.count_nonzero(~np.isfinite(probs).all(1))
     if bad:
