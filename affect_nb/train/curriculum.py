@@ -70,16 +70,10 @@ class Curriculum:
         seed:int=0, # of the order in which compounds join
         images:list|None=None, # n names, for messages; None: their numbers
     ):
-        labels = (np.asarray(y) == 1).sum(1)
-        if (labels == 0).any():
-            i = int(np.flatnonzero(labels == 0)[0])
-            name = f'image {i}' if images is None else images[i]
-            raise InputError(f"{name} has none of the labels {', '.join(BASIC)}: leave it out of compound training")
+        hot = np.asarray(y) == 1
+        _check_labels(hot, images)
+        labels = hot.sum(1)
         self.stages, self.n, self.single = stages, len(labels), np.flatnonzero(labels == 1)
-        missing = [b for b, k in zip(BASIC, (np.asarray(y)[self.single] == 1).sum(0)) if not k]
-        if missing:
-            raise InputError(f"no training image has the single label {missing[0]}: "
-                             f"add some, all of {', '.join(BASIC)} are needed")
         self.compound = np.random.default_rng((seed, 1)).permutation(np.flatnonzero(labels > 1))
         self.anchors = np.resize(np.random.default_rng((seed, 2)).permutation(self.single), generated)
         asking = [k + 1 for k, s in enumerate(stages) if s.share]
@@ -87,6 +81,18 @@ class Curriculum:
             share = stages[asking[0] - 1].share
             raise InputError(f"stage {asking[0]} asks for {share:.0%} of the compounds, but there are none: "
                              "add compound images, turn on mixup or cutmix, or set its compound_share to 0")
+
+def _check_labels(hot, images):
+    "Every image has a label, and every label an image of its own."
+    labels = hot.sum(1)
+    if (labels == 0).any():
+        i = int(np.flatnonzero(labels == 0)[0])
+        name = f'image {i}' if images is None else images[i]
+        raise InputError(f"{name} has none of the labels {', '.join(BASIC)}: leave it out of compound training")
+    missing = [b for b, k in zip(BASIC, hot[labels == 1].sum(0)) if not k]
+    if missing:
+        raise InputError(f"no training image has the single label {missing[0]}: "
+                         f"add some, all of {', '.join(BASIC)} are needed")
 
 # %% ../../nbs/train/curriculum.ipynb #d047a300
 from fastcore.basics import patch

@@ -326,8 +326,8 @@ def paired(
     if a.metric != b.metric: raise InputError(f'{a.metric} and {b.metric} are different metrics and have no difference')
     if a.groups != b.groups:
         other = sorted(set(a.groups) ^ set(b.groups))
-        raise InputError(f"the rows were scored on different groups ('{other[0]}' is in one only, {len(other)} in all): "
-                         "score both on the same data")
+        raise InputError(f"the rows were scored on different groups ('{other[0]}' is in one only, "
+                         f"{len(other)} in all): score both on the same data")
     if (a.seed, len(a.draws)) != (b.seed, len(b.draws)):
         raise InputError('the rows were drawn with other seeds or numbers of draws')
     same = (a.scored == b.scored).all()

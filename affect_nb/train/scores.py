@@ -65,7 +65,8 @@ def numbers(
     b:Bootstrap, # a score with its draws
 ) -> dict: # `score`, `lo`, `hi`, `scored` (frames), `groups`
     "A score as a record has it."
-    return _rounded(score=b.score, lo=b.lo, hi=b.hi) | dict(scored=int(b.scored.sum()), groups=int((b.scored > 0).sum()))
+    counts = dict(scored=int(b.scored.sum()), groups=int((b.scored > 0).sum()))
+    return _rounded(score=b.score, lo=b.lo, hi=b.hi) | counts
 
 def score(
     task:str, # key of `METRICS`
