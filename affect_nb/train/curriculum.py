@@ -71,7 +71,7 @@ class Curriculum:
         images:list|None=None, # n names, for messages; None: their numbers
     ):
         hot = np.asarray(y) == 1
-        _check_labels(hot, images)
+        _check_basic(hot, images)
         labels = hot.sum(1)
         self.stages, self.n, self.single = stages, len(labels), np.flatnonzero(labels == 1)
         self.compound = np.random.default_rng((seed, 1)).permutation(np.flatnonzero(labels > 1))
@@ -82,7 +82,7 @@ class Curriculum:
             raise InputError(f"stage {asking[0]} asks for {share:.0%} of the compounds, but there are none: "
                              "add compound images, turn on mixup or cutmix, or set its compound_share to 0")
 
-def _check_labels(hot, images):
+def _check_basic(hot, images):
     "Every image has a label, and every label an image of its own."
     labels = hot.sum(1)
     if (labels == 0).any():

@@ -21,16 +21,18 @@ def plot_log(
     epochs:int=0, # the right end of the axis; 0: as many as there are
 ): # matplotlib Figure
     "The training loss and the scores of each epoch."
-    from matplotlib.figure import Figure
+    import matplotlib.pyplot as plt
     from matplotlib.ticker import MaxNLocator
     scores = [m.name for m in METRICS.values() if m.name in rows[0]]
-    fig = Figure(figsize=(6.4, 2.2), dpi=80, layout='constrained')
-    axes = fig.subplots(1, 2 if scores else 1, squeeze=False)[0]
+    fig, axes = plt.subplots(1, 2 if scores else 1, figsize=(6.4, 2.2), dpi=80, squeeze=False)
+    axes = axes[0]
     for ax, title, names in zip(axes, ('training loss', 'score'), (['train_loss'], scores)):
         for name in names: ax.plot([r['epoch'] + 1 for r in rows], [r[name] for r in rows], '.-', label=name)
         ax.set(title=title, xlabel='epoch', xlim=(.5, max(epochs, len(rows)) + .5))
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     if scores: axes[1].legend(frameon=False)
+    fig.subplots_adjust(.08, .22, .98, .88)
+    plt.close(fig)
     return fig
 
 # %% ../../nbs/train/live.ipynb #08ac48bc

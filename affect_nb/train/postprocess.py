@@ -78,8 +78,8 @@ def _check_smoothing(pred, video, frame, width, kind):
         raise InputError("a prediction is infinite, or a frame has no number: correct it before smoothing")
 
 # %% ../../nbs/train/postprocess.ipynb #1ea4507f
-_WIDTHS = dict(box=(0, 2, 5, 10, 20, 40, 100, 200), gaussian=(1, 2, 5, 10, 20, 50, 100))
-GRID = tuple((kind, width) for kind, widths in _WIDTHS.items() for width in widths)
+_GRID_WIDTHS = dict(box=(0, 2, 5, 10, 20, 40, 100, 200), gaussian=(1, 2, 5, 10, 20, 50, 100))
+GRID = tuple((kind, width) for kind, widths in _GRID_WIDTHS.items() for width in widths)
 
 def fit_smoothing(
     task:str, # name from `TASKS`
