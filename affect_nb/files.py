@@ -21,7 +21,8 @@ class InputError(ValueError):
 def plain_warnings() -> None:
     "Show warnings as plain lines on stderr; leave out those about the future of libraries."
     warnings.showwarning = lambda message, *_, **__: print(f'note: {message}', file=sys.stderr)
-    for category in (FutureWarning, DeprecationWarning, PendingDeprecationWarning): warnings.filterwarnings('ignore', category=category)
+    for category in (FutureWarning, DeprecationWarning, PendingDeprecationWarning):
+        warnings.filterwarnings('ignore', category=category)
 
 # %% ../nbs/files.ipynb #1a6a857f
 _MAX_BYTES = 500_000_000 # the official files have 8 MB
@@ -29,7 +30,7 @@ _MAX_BYTES = 500_000_000 # the official files have 8 MB
 def read_lines(
     path:str|Path, # a text file
 ) -> list: # its lines without line ends, one or more
-    "The lines of a UTF-8 file, without the blank ones at its end; a missing, empty, huge or binary file raises `InputError`."
+    "The lines of a UTF-8 file, without blank ones at its end; a missing, empty or binary file raises `InputError`."
     try:
         if os.stat(path).st_size > _MAX_BYTES:
             raise InputError(f"{path}: too large for an annotation file (over {_MAX_BYTES:,} bytes)")
@@ -45,7 +46,7 @@ def read_lines(
     return text.split('\n')
 
 # %% ../nbs/files.ipynb #a4275478
-OUTSIDE = r'^$|^/|(^|/)\.\.(/|$)|[\\:\x00-\x1f]' # regular expression of names that are not below their folder
+OUTSIDE = r'^$|^/|(?:^|/)\.\.(?:/|$)|[\\:\x00-\x1f]' # regular expression of names that are not below their folder
 
 # %% ../nbs/files.ipynb #320d571f
 def root_and_below(
@@ -87,7 +88,8 @@ def new_folder(
 ): # the folder to write in
     "A folder that appears under its name only when everything in it is written; an unusable place raises `InputError`."
     out = Path(out).absolute()
-    if out.is_file() or (out.is_dir() and any(out.iterdir())):
+    occupied = any(out.iterdir()) if out.is_dir() else out.exists()
+    if occupied:
         raise InputError(f'{out} exists and is not empty: choose a new folder or remove it first')
     try:
         out.parent.mkdir(parents=True, exist_ok=True)

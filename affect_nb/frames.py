@@ -27,12 +27,10 @@ def make_frames(
 ) -> pd.DataFrame: # the frames table: all columns above, sorted by source, split, video and frame
     "Bring `df` into the form of the frames table; a label out of its range raises `InputError`."
     df = df.copy(deep=False)
-    defaults = dict(video=lambda: df['image'].map(lambda p: Path(p).stem), frame=lambda: 1,
-                    group=lambda: df['video'], split=lambda: 'train', source=lambda: source)
+    if 'video' not in df: df['video'] = df['image'].map(lambda p: Path(p).stem)
+    defaults = dict(frame=1, group=df['video'], split='train', source=source) | dict.fromkeys(COLUMNS, np.nan)
     for col, default in defaults.items():
-        if col not in df: df[col] = default()
-    for col in COLUMNS:
-        if col not in df: df[col] = np.nan
+        if col not in df: df[col] = default
     df['frame'] = df['frame'].astype('int64')
     odd = [e for e in pd.unique(df['expr'].astype(object)) if not pd.isna(e) and e not in EXPRS]
     if odd: raise InputError(f"unknown expression '{odd[0]}': choose from {', '.join(EXPRS)}")
@@ -44,20 +42,24 @@ def make_frames(
     return df.sort_values(['source', 'split', 'video', 'frame'], kind='stable', ignore_index=True)
 
 # %% ../nbs/frames.ipynb #d5a71483
+def _check_labels(df, values, good, say):
+    "Raise `InputError` for the first of the labels `values` that is neither `good` nor NaN."
+    bad = ~(good | values.isna()).to_numpy()
+    if not bad.any(): return
+    row, col = np.argwhere(bad)[0]
+    raise InputError(f"{df['image'].iloc[row]}: {values.columns[col]} is {values.iat[row, col]:g}, but must be {say} "
+                     "(or empty where it is not annotated)")
+
 def check_ranges(
     df:pd.DataFrame, # a table with the label columns
 ) -> None:
     "Raise `InputError` naming the first image whose label is out of range."
-    for cols, ok, say in ((('valence', 'arousal'), lambda x: (x >= -1) & (x <= 1), 'between -1 and 1'),
-                          (AUS + BASIC, lambda x: (x == 0) | (x == 1), '0 or 1')):
-        values = df[list(cols)]
-        bad = ~(ok(values) | values.isna())
-        if bad.to_numpy().any():
-            row, col = np.argwhere(bad.to_numpy())[0]
-            raise InputError(f"{df['image'].iloc[row]}: {cols[col]} is {values.iat[row, col]:g}, but must be {say} "
-                             f"(or empty where it is not annotated)")
+    scales, marks = df[['valence', 'arousal']], df[list(AUS + BASIC)]
+    _check_labels(df, scales, scales.abs() <= 1, 'between -1 and 1')
+    _check_labels(df, marks, (marks == 0) | (marks == 1), '0 or 1')
     unknown = set(df['split']) - set(SPLITS)
-    if unknown: raise InputError(f"unknown split '{sorted(map(str, unknown))[0]}': choose from {', '.join(SPLITS)}")
+    if unknown:
+        raise InputError(f"unknown split '{sorted(map(str, unknown))[0]}': choose from {', '.join(SPLITS)}")
 
 # %% ../nbs/frames.ipynb #f8cccf3a
 def targets(

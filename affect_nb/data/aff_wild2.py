@@ -7,7 +7,7 @@ Docs: https://affect-nb.github.io/affect_nb/data/aff_wild2.html.md"""
 # %% auto #0
 __all__ = ['NUMBERS', 'FILES', 'PAPER_COUNTS', 'split_name', 'read_mtl_lines', 'annotation_files', 'unique_frames', 'clip_of',
            'read_mtl', 'find_aff_wild2', 'read_aff_wild2', 'per_video_folder', 'read_per_video', 'listed_names',
-           'read_mtl_list', 'write_mtl_submission']
+           'read_mtl_list', 'name_frames', 'write_mtl_submission']
 
 # %% ../../nbs/data/aff_wild2.ipynb #c2307e65
 import os, re, warnings
@@ -25,11 +25,13 @@ from ..labels import AUS, EXPRS
 # %% ../../nbs/data/aff_wild2.ipynb #b2d19b7a
 NUMBERS = ('valence', 'arousal', 'expr') + AUS # the columns behind the image's name
 
-_RULES = dict(valence=(lambda x: (abs(x) <= 1) | (x == -5), 'between -1 and 1, or -5 where it is not annotated'),
-              expr=(lambda x: np.isin(x, range(-1, len(EXPRS))), 'a whole number from 0 to 7, or -1 where it is not annotated'),
-              AU=(lambda x: np.isin(x, (-1, 0, 1)), '0 or 1, or -1 where it is not annotated'))
+_WORDS = dict(valence='between -1 and 1, or -5', arousal='between -1 and 1, or -5',
+              expr='a whole number from 0 to 7, or -1')
 
-def _rule(col): return _RULES['AU' if col in AUS else 'valence' if col == 'arousal' else col]
+def _allowed(col, x):
+    "Which of the numbers `x` may stand in a column; what they are is in `_WORDS`, of an action unit `0 or 1, or -1`."
+    if col in ('valence', 'arousal'): return (abs(x) <= 1) | (x == -5)
+    return np.isin(x, range(-1, len(EXPRS) if col == 'expr' else 2))
 
 # %% ../../nbs/data/aff_wild2.ipynb #c7c087af
 _LISTED = re.compile(r'([^/\\:.\x00-\x1f][^/\\:\x00-\x1f]*)/([0-9]{1,9})\.(?:jpe?g|png|bmp|webp)', re.I)
@@ -44,18 +46,20 @@ def split_name(
 # %% ../../nbs/data/aff_wild2.ipynb #5fd1cef5
 def _bad_line(path, lines, first, columns, names):
     "Raise `InputError` for the first bad line; `first` is the number of `lines[0]` in the file."
+    way_out = 'correct the line or delete it'
     for i, line in enumerate(lines, first):
         at, cells = f'{path}, line {i}', line.split(',')
         want = len(columns) + names
-        if len(cells) != want: raise InputError(f"{at}: {len(cells)} columns instead of {want}: correct the line or delete it")
+        if len(cells) != want: raise InputError(f"{at}: {len(cells)} columns instead of {want}: {way_out}")
         if names and split_name(cells[0]) is None:
-            raise InputError(f"{at}: image '{cells[0][:80]}' is not of the form <video>/<number>.jpg inside the images' folder: "
-                             "correct the line or delete it")
+            raise InputError(f"{at}: image '{cells[0][:80]}' is not of the form <video>/<number>.jpg "
+                             f"inside the images' folder: {way_out}")
         for col, cell in zip(columns, cells[names:]):
-            ok, say = _rule(col)
-            try: good = ok(float(cell))
-            except ValueError: raise InputError(f"{at}: {col} is '{cell[:40]}', not a number: correct the line or delete it") from None
-            if not good: raise InputError(f"{at}: {col} is {cell.strip()[:40]}, but must be {say}: correct the line or delete it")
+            try: good = _allowed(col, float(cell))
+            except ValueError: raise InputError(f"{at}: {col} is '{cell[:40]}', not a number: {way_out}") from None
+            if not good:
+                words = _WORDS.get(col, '0 or 1, or -1') + ' where it is not annotated'
+                raise InputError(f"{at}: {col} is {cell.strip()[:40]}, but must be {words}: {way_out}")
     raise InputError(f"{path}: can't be read as annotations: get it again from its source")
 
 def _parse(path, lines, first, columns, names):
@@ -65,7 +69,7 @@ def _parse(path, lines, first, columns, names):
         if any(len(r) != len(columns) + names for r in rows): raise ValueError
         flat = chain.from_iterable(r[names:] for r in rows)
         x = np.fromiter(map(float, flat), np.float64, len(rows) * len(columns)).reshape(len(rows), -1)
-        if not all(_rule(c)[0](x[:, i]).all() for i, c in enumerate(columns)): raise ValueError
+        if not all(_allowed(c, x[:, i]).all() for i, c in enumerate(columns)): raise ValueError
         if names and not all(_LISTED.fullmatch(r[0]) for r in rows): raise ValueError
     except ValueError: _bad_line(path, lines, first, columns, names)
     return [r[0] for r in rows] if names else [], x
@@ -89,7 +93,8 @@ def read_mtl_lines(
     "The lines of one multi-task annotation file; a bad line raises `InputError` with its number."
     lines = read_lines(path)
     head = _is_header(lines[0])
-    if len(lines) == head: raise InputError(f"{path}: there is no line under the header: get the file again from its source")
+    if len(lines) == head:
+        raise InputError(f"{path}: there is no line under the header: get the file again from its source")
     names, x = _parse(path, lines[head:], 1 + head, NUMBERS, names=True)
     df = _without_sentinels(x, NUMBERS)
     parts = [n.rpartition('/') for n in names]
@@ -105,7 +110,7 @@ FILES = MappingProxyType({'training_set_annotations.txt': 'train', 'train_set.tx
 def annotation_files(
     annotations:str|Path, # an annotation file, or the folder that holds them
 ) -> dict: # split → path
-    "The annotation file of each split; a single file whose name tells no split is 'train'. None or two for a split raise `InputError`."
+    "The file of each split; a single one of no known name is 'train'. None, or two of a split, raise `InputError`."
     path = Path(annotations)
     if path.is_file():
         m = re.search(r'(?<![a-z])(train|val|held_out|test)', path.name.lower())
@@ -114,7 +119,8 @@ def annotation_files(
     found = {}
     for name, split in FILES.items():
         if not (path/name).is_file(): continue
-        if split in found: raise InputError(f"{path}: {found[split].name} and {name} are both for '{split}': remove one")
+        if split in found:
+            raise InputError(f"{path}: {found[split].name} and {name} are both for '{split}': remove one")
         found[split] = path/name
     if not found: raise InputError(f"{path}: no annotation file: expected {' or '.join(FILES)}")
     return found
@@ -138,20 +144,24 @@ def read_mtl(
     annotations:str|Path, # an annotation file, or the folder that holds those of the splits
     images:str|Path=None, # folder with the videos' folders; None: `image` stays as listed, and no file is looked for
 ) -> pd.DataFrame: # frames table
-    "Read s-Aff-Wild2; a bad line, or no image at all, raises `InputError`, listed frames without image are left out with a warning."
+    "Read s-Aff-Wild2; a bad line or no image raises `InputError`, frames without image are left out with a warning."
     parts = []
     for split, path in annotation_files(annotations).items():
         df, conflicts = unique_frames(read_mtl_lines(path))
-        if conflicts: warnings.warn(f"{path}: {conflicts:,} lines give an image other labels than an earlier line, which counts")
+        if conflicts:
+            warnings.warn(f"{path}: {conflicts:,} lines give an image other labels than an earlier line, which counts")
         parts.append(df.assign(split=split))
     df = pd.concat(parts, ignore_index=True)
     df['group'] = clip_of(df['video'])
     return make_frames(df if images is None else with_images(df, images), source='aff_wild2')
 
 # %% ../../nbs/data/aff_wild2.ipynb #402fa600
-PAPER_COUNTS = MappingProxyType({
-    'train': MappingProxyType({'frames': 141_431, 'annotated V': 103_917, 'annotated A': 103_917, 'annotated EXPR': 90_645, 'annotated AU': 103_316}),
-    'val': MappingProxyType({'frames': 26_666, 'annotated V': 26_666, 'annotated A': 26_666, 'annotated EXPR': 15_363, 'annotated AU': 26_666})})
+def _paper(frames, va, expr, au):
+    annotated = dict(V=va, A=va, EXPR=expr, AU=au)
+    return MappingProxyType({'frames': frames} | {f'annotated {task}': n for task, n in annotated.items()})
+
+PAPER_COUNTS = MappingProxyType(dict(train=_paper(141_431, 103_917, 90_645, 103_316),
+                                     val=_paper(26_666, 26_666, 15_363, 26_666)))
 
 # %% ../../nbs/data/aff_wild2.ipynb #75831508
 def find_aff_wild2(
@@ -161,7 +171,8 @@ def find_aff_wild2(
     "Where the parts of s-Aff-Wild2 lie; what isn't there raises `InputError`."
     within, root = root_and_below(root), Path(root)
     notes = next((d for d in within if any((d/f).is_file() for f in FILES)), None)
-    if notes is None: raise InputError(f"{root}: no annotation file here or one folder down: expected {' or '.join(FILES)}")
+    if notes is None:
+        raise InputError(f"{root}: no annotation file here or one folder down: expected {' or '.join(FILES)}")
     if images is not None: return notes, Path(images)
     tried = dict.fromkeys((root/'cropped_aligned', notes/'cropped_aligned'))
     for d in tried:
@@ -193,21 +204,28 @@ def per_video_folder(
             for b in _SPLIT_FOLDERS[split]:
                 if (d/a/b).is_dir(): return d/a/b
 
+def _header(path, head, task):
+    "The names in line 1 of a per-video file."
+    names = [n.strip() for n in head.split(',')]
+    known = dict(VA=('valence', 'arousal'), AU=AUS, EXPR=EXPRS)[task]
+    complete = task != 'VA' or len(names) == 2
+    if complete and len(set(names)) == len(names) and set(names) <= set(known): return names
+    raise InputError(f"{path}, line 1: the header is '{head[:80]}', but must name {', '.join(known)}: "
+                     "get the file again")
+
 def _read_video(path, task):
     "The labels of one per-video file, one row per frame, with `video`, `frame` and `image`."
     head, *lines = read_lines(path)
-    names = [n.strip() for n in head.split(',')]
-    known = dict(VA=('valence', 'arousal'), AU=AUS, EXPR=EXPRS)[task]
-    if len(set(names)) != len(names) or not set(names) <= set(known) or (task == 'VA' and len(names) < 2):
-        raise InputError(f"{path}, line 1: the header is '{head[:80]}', but must name {', '.join(known)}: get the file again")
+    names = _header(path, head, task)
     if not lines: raise InputError(f"{path}: there is no line under the header: get the file again from its source")
-    _, x = _parse(path, lines, 2, ['expr'] if task == 'EXPR' else names, names=False)
+    columns = ['expr'] if task == 'EXPR' else names
+    _, x = _parse(path, lines, 2, columns, names=False)
     if task == 'EXPR':
-        if x.max() >= len(names): raise InputError(f"{path}, line {x.argmax() + 2}: expr is {x.max():g}, but line 1 names only {len(names)} "
-                                                   "classes: get the file again")
+        if x.max() >= len(names):
+            raise InputError(f"{path}, line {x.argmax() + 2}: expr is {x.max():g}, but line 1 names only {len(names)} "
+                             "classes: get the file again")
         x = np.array([EXPRS.index(n) for n in names] + [-1])[x.astype(int)]
-        names = ['expr']
-    df, video = _without_sentinels(x, names), Path(path).stem
+    df, video = _without_sentinels(x, columns), Path(path).stem
     frames = range(1, len(df) + 1)
     return df.assign(video=video, frame=frames, image=[f'{video}/{k:05d}.jpg' for k in frames])
 
@@ -223,8 +241,10 @@ def read_per_video(
     if name not in _PER_VIDEO: raise InputError(f"unknown task '{task}': choose from VA, EXPR, AU")
     if split not in _SPLIT_FOLDERS: raise InputError(f"unknown split '{split}': choose from train, val")
     folder = per_video_folder(root, name, split)
-    if folder is None: raise InputError(f"{root}: no {name} annotations for '{split}': looked for {' or '.join(_PER_VIDEO[name])} with "
-                                        f"{_SPLIT_FOLDERS[split][0]} inside, here and one folder down")
+    if folder is None:
+        raise InputError(f"{root}: no {name} annotations for '{split}': "
+                         f"looked for {' or '.join(_PER_VIDEO[name])} with "
+                         f"{_SPLIT_FOLDERS[split][0]} inside, here and one folder down")
     files = sorted(f for f in folder.glob('*.txt') if not f.name.startswith('.'))
     if not files: raise InputError(f"{folder}: no annotation file <video>.txt: get the folder again from its source")
     df = pd.concat([_read_video(f, name) for f in files], ignore_index=True).assign(split=split)
@@ -240,7 +260,9 @@ def listed_names(
     head = _is_header(lines[0])
     names = [line.strip().rstrip(',').strip() for line in lines[head:]]
     for i, n in enumerate(names, 1 + head):
-        if split_name(n) is None: raise InputError(f"{path}, line {i}: '{n[:80]}' is not of the form <video>/<number>.jpg: get the list again")
+        if split_name(n) is None:
+            raise InputError(f"{path}, line {i}: '{n[:80]}' is not of the form <video>/<number>.jpg: "
+                             "get the list again")
     if not names: raise InputError(f"{path}: the list names no image: get it again from its source")
     return names
 
@@ -253,33 +275,46 @@ def read_mtl_list(
     return make_frames(df.assign(group=clip_of(df['video']), split='test'), source='aff_wild2')
 
 # %% ../../nbs/data/aff_wild2.ipynb #dcb0d4c4
+def name_frames(
+    df:pd.DataFrame, # predictions with `image` (of any machine), or with `video` and `frame`
+) -> pd.DataFrame: # a copy with `video` and `frame`
+    "Name predicted frames as a list does; without the columns, or with a name of another form, raise `InputError`."
+    df = df.copy(deep=False)
+    if {'video', 'frame'} <= set(df): return df
+    if 'image' not in df:
+        raise InputError("the predictions have no column 'image', and not both of 'video' and 'frame': add one of them")
+    keys = [split_name('/'.join(str(p).replace('\\', '/').split('/')[-2:])) for p in df['image']]
+    if None in keys:
+        raise InputError(f"{df['image'].iloc[keys.index(None)]}: the prediction's image is not of the form "
+                         "<video>/<number>.jpg: correct it")
+    df['video'], df['frame'] = [v for v, _ in keys], [k for _, k in keys]
+    return df
+
 def _submission_table(df):
     "Predictions in the frames table's form, indexed by `(video, frame)`."
-    df = df.copy(deep=False)
-    if not {'video', 'frame'} <= set(df):
-        if 'image' not in df: raise InputError("the predictions have no column 'image', and not both of 'video' and 'frame': add one of them")
-        keys = [split_name('/'.join(str(p).replace('\\', '/').split('/')[-2:])) for p in df['image']]
-        if None in keys: raise InputError(f"{df['image'].iloc[keys.index(None)]}: the prediction's image is not of the form <video>/<number>.jpg")
-        df['video'], df['frame'] = zip(*keys)
+    df = name_frames(df)
     if 'image' not in df: df['image'] = [f'{v}/{k:05d}.jpg' for v, k in zip(df['video'], df['frame'])]
     if 'expr' in df and not (df['expr'].isin(EXPRS) | df['expr'].isna()).all():
-        raise InputError(f"the predictions' expr holds other values than the names {', '.join(EXPRS)}: write names, not numbers")
+        raise InputError(f"the predictions' expr holds other values than the names {', '.join(EXPRS)}: "
+                         "write names, not numbers")
     df = make_frames(df.drop(columns='split', errors='ignore')).set_index(['video', 'frame'], drop=False)
     twice = df.index.duplicated()
-    if twice.any(): raise InputError(f"{df['image'][twice].iloc[0]}: predicted more than once: keep one prediction per frame")
+    if twice.any():
+        raise InputError(f"{df['image'][twice].iloc[0]}: predicted more than once: keep one prediction per frame")
     return df
 
 # %% ../../nbs/data/aff_wild2.ipynb #7ee7d2b7
 def write_mtl_submission(
-    df:pd.DataFrame, # predictions: `image` (or `video` and `frame`), `valence`, `arousal`, `expr` (names), `AU1`…`AU26` (0 or 1)
+    df:pd.DataFrame, # `image` (or `video` and `frame`), `valence`, `arousal`, `expr` (names), `AU1`…`AU26` (0 or 1)
     test_list:str|Path, # the list of the challenge
     out:str|Path, # file to write
 ) -> Path: # `out`
-    "Write the multi-task submission; a frame of the list without a complete prediction raises `InputError`, and nothing is written."
+    "Write the multi-task submission, or nothing: a listed frame without a complete prediction raises `InputError`."
     names, df = listed_names(test_list), _submission_table(df)
     at = df.index.get_indexer(pd.MultiIndex.from_tuples(map(split_name, names)))
-    if (at < 0).any(): raise InputError(f"{test_list}: {(at < 0).sum():,} of its {len(names):,} frames have no prediction, the first is "
-                                        f"{names[np.argmax(at < 0)]}: predict the whole list")
+    if (at < 0).any():
+        raise InputError(f"{test_list}: {(at < 0).sum():,} of its {len(names):,} frames have no prediction, "
+                         f"the first is {names[np.argmax(at < 0)]}: predict the whole list")
     df = df.iloc[at]
     empty = df[list(NUMBERS)].isna().to_numpy()
     if empty.any():

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np, pandas as pd
 
 from .images import SUFFIXES, with_images
-from .table import multi_hot
+from .table import multi_hot, refuse_cell
 from ..files import InputError, root_and_below
 from ..frames import make_frames
 
@@ -22,22 +22,21 @@ from ..frames import make_frames
 EXPRESSION_NUMBERS = ('Neutral', 'Happiness', 'Sadness', 'Surprise', 'Fear', 'Disgust', 'Anger', 'Contempt') # 0…7
 
 def _codes(df, where):
-    "The columns `exp`, `val` and `aro` of text as numbers; `where(i)` names the place of row `i` in the message of an `InputError`."
+    "The columns `exp`, `val` and `aro` of text as numbers; `where(i)` names the place of row `i` where one is none."
     out = df.copy()
-    for col, name, ok, say in (('exp', 'the expression', lambda x: x.isin(range(11)), 'a whole number from 0 to 10'),
-                               ('val', 'the valence', lambda x: (x.abs() <= 1) | (x == -2), 'between -1 and 1, or -2 for none'),
-                               ('aro', 'the arousal', lambda x: (x.abs() <= 1) | (x == -2), 'between -1 and 1, or -2 for none')):
-        out[col] = pd.to_numeric(df[col], errors='coerce')
-        bad = ~ok(out[col])
-        if bad.any(): raise InputError(f"{where(bad.idxmax())}: {name} is '{str(df[col][bad.idxmax()])[:40]}', but must be {say}: "
-                                       "correct it or remove the picture")
+    for col, name in dict(exp='the expression', val='the valence', aro='the arousal').items():
+        x = out[col] = pd.to_numeric(df[col], errors='coerce')
+        bad = ~x.isin(range(11)) if col == 'exp' else ~(x.between(-1, 1) | (x == -2))
+        say = 'a whole number from 0 to 10' if col == 'exp' else 'between -1 and 1, or -2 for none'
+        refuse_cell(df[col].rename(name), bad, f', but must be {say}: correct it or remove the picture', where)
     return out
 
 def _meaning(df):
     "`exp`, `val` and `aro` as labels: `expr`, `valence`, `arousal`, and the six of `BASIC`."
     name = pd.Series(np.array(EXPRESSION_NUMBERS, object)[df['exp'].astype(int)], df.index, object)
     both = df[['val', 'aro']].mask((df['val'] == -2) | (df['aro'] == -2)).set_axis(['valence', 'arousal'], axis=1)
-    return pd.concat([df.drop(columns=['exp', 'val', 'aro']), both, multi_hot(name)], axis=1).assign(expr=name.replace('Contempt', 'Other'))
+    rest = df.drop(columns=['exp', 'val', 'aro'])
+    return pd.concat([rest, both, multi_hot(name)], axis=1).assign(expr=name.replace('Contempt', 'Other'))
 
 # %% ../../nbs/data/affectnet.ipynb #3cda05dd
 _PATH = re.compile(r'[^/\\:.\x00-\x1f][^/\\:\x00-\x1f]*/[^/\\:.\x00-\x1f][^/\\:\x00-\x1f]*\.[A-Za-z]{2,5}')
@@ -49,30 +48,33 @@ def _csv_lines(path):
         with open(path, 'rb') as f:
             for i, line in enumerate(iter(lambda: f.readline(_MAX_LINE), b''), 1):
                 try: cells = line.decode('utf-8-sig').strip().split(',')
-                except UnicodeDecodeError: raise InputError(f"{path}, line {i}: this is not UTF-8 text: save the file as UTF-8") from None
-                if cells == [''] or (i == 1 and cells[0].strip().lower().startswith('subdirectory')): continue
-                if len(cells) != 9: raise InputError(f"{path}, line {i}: {len(cells)} columns instead of 9: correct the line or delete it")
+                except UnicodeDecodeError:
+                    raise InputError(f"{path}, line {i}: this is not UTF-8 text: save the file as UTF-8") from None
+                header = i == 1 and cells[0].strip().lower().startswith('subdirectory')
+                if header or cells == ['']: continue
+                if len(cells) != 9:
+                    raise InputError(f"{path}, line {i}: {len(cells)} columns instead of 9: "
+                                     "correct the line or delete it")
                 yield i, *(cells[k].strip() for k in (0, 3, 6, 7, 8))
     except OSError as e: raise InputError(f"{path}: can't be read ({e.strerror}): check the path") from None
 
 def read_csv_2017(
     path:str|Path, # training.csv or validation.csv, with or without its header
-) -> pd.DataFrame: # `image` (as listed), `video`, `valence`, `arousal`, `expr` and the six of `BASIC`; faces of the classes 0 to 7
-    "The faces of one list of 2017; a bad line raises `InputError` with its number."
-    df = pd.DataFrame(_csv_lines(path), columns=['line', 'image', 'width', 'exp', 'val', 'aro']).set_index('line')
-    bad = ~df['image'].str.fullmatch(_PATH)
-    if bad.any(): raise InputError(f"{path}, line {bad.idxmax()}: image '{df['image'][bad.idxmax()][:80]}' is not of the form <folder>/<name>.jpg "
-                                   "inside the images' folder: correct the line or delete it")
-    width = pd.to_numeric(df['width'], errors='coerce')
-    bad = width.isna()
-    if bad.any(): raise InputError(f"{path}, line {bad.idxmax()}: face_width is '{df['width'][bad.idxmax()][:40]}', not a number: "
-                                            "correct the line or delete it")
+) -> pd.DataFrame: # `image` (as listed), `video`, `valence`, `arousal`, `expr` and the six of `BASIC`
+    "The faces of the classes 0 to 7 in one list of 2017; a bad line raises `InputError` with its number."
+    def where(line): return f'{path}, line {line}'
+    way_out = 'correct the line or delete it'
+    df = pd.DataFrame(_csv_lines(path), columns=['line', 'image', 'face_width', 'exp', 'val', 'aro']).set_index('line')
+    refuse_cell(df['image'], ~df['image'].str.fullmatch(_PATH),
+                f", not of the form <folder>/<name>.jpg inside the images' folder: {way_out}", where)
+    width = pd.to_numeric(df['face_width'], errors='coerce')
+    refuse_cell(df['face_width'], width.isna(), f', not a number: {way_out}', where)
     no_label = pd.to_numeric(df['exp'], errors='coerce').isin((8, 9, 10)) | (width < 0)
-    if no_label.all(): raise InputError(f"{path}: no line names a face of the classes 0 to {len(EXPRESSION_NUMBERS) - 1}: get the list again from its source")
-    df = _meaning(_codes(df[~no_label].drop(columns='width'), lambda i: f'{path}, line {i}'))
-    again = df['image'].duplicated()
-    if again.any():
-        raise InputError(f"{path}, line {again.idxmax()}: {df['image'][again.idxmax()]} is in an earlier line already: delete one of the two")
+    if no_label.all():
+        raise InputError(f"{path}: no line names a face of the classes 0 to {len(EXPRESSION_NUMBERS) - 1}: "
+                         "get the list again from its source")
+    df = _meaning(_codes(df[~no_label].drop(columns='face_width'), where))
+    refuse_cell(df['image'], df['image'].duplicated(), ', as in an earlier line: delete one of the two', where)
     return df.assign(video=df['image'].map(lambda p: Path(p).stem)).reset_index(drop=True)
 
 # %% ../../nbs/data/affectnet.ipynb #7eaeb032
@@ -87,7 +89,8 @@ def _scalar(path):
         return x.decode('ascii') if isinstance(x, bytes) else str(x)
     except (OSError, ValueError, EOFError, MemoryError, AttributeError) as e:
         why = (str(e).splitlines() or [type(e).__name__])[0][:80]
-        say = 'no such file' if isinstance(e, FileNotFoundError) else f"can't be read as a NumPy file of one number ({why})"
+        say = f"can't be read as a NumPy file of one number ({why})"
+        if isinstance(e, FileNotFoundError): say = 'no such file'
         raise InputError(f"{path}: {say}: copy it again, or remove the picture and its annotations") from None
 
 def read_npy_2021(
@@ -95,7 +98,8 @@ def read_npy_2021(
 ) -> pd.DataFrame: # `image` (relative to `folder`), `video`, `valence`, `arousal`, `expr` and the six of `BASIC`
     "The faces of one part of the release of 2021; a bad file raises `InputError` with its name."
     notes = Path(folder)/'annotations'
-    if not notes.is_dir(): raise InputError(f"{notes}: no such folder: give the folder that holds train_set and val_set")
+    if not notes.is_dir():
+        raise InputError(f"{notes}: no such folder: give the folder that holds train_set and val_set")
     ids = sorted(n[:-8] for n in os.listdir(notes) if n.endswith('_exp.npy') and not n.startswith('.'))
     if not ids: raise InputError(f"{notes}: no annotation <id>_exp.npy: get the folder again from its source")
     df = pd.DataFrame({k: [_scalar(notes/f'{i}_{k}.npy') for i in ids] for k in ('exp', 'val', 'aro')})
@@ -108,18 +112,20 @@ def find_affectnet(
     root:str|Path, # AffectNet root
 ) -> dict: # split → (reader, its file or folder, folder that the images' names are relative to)
     "Where the parts of AffectNet lie; neither release, or both, raise `InputError`."
-    root = Path(root)
-    within = root_and_below(root)
+    root, within = Path(root), root_and_below(root)
+    def first(name): return next((d/name for d in within if (d/name).exists()), None)
     new = {s: (read_npy_2021, root/f'{s}_set', root/f'{s}_set') for s in ('train', 'val') if (root/f'{s}_set').is_dir()}
-    lists = {s: next((d/n for d in within if (d/n).is_file()), None) for s, n in (('train', 'training.csv'), ('val', 'validation.csv'))}
-    lists = {s: p for s, p in lists.items() if p}
+    lists = {s: first(n) for s, n in (('train', 'training.csv'), ('val', 'validation.csv')) if first(n)}
     if new and lists:
-        raise InputError(f"{root}: both releases are here, {next(iter(new.values()))[1].name} and {next(iter(lists.values())).name}: "
-                         "move one to a folder of its own")
+        here = f'{next(iter(new))}_set and {next(iter(lists.values())).name}'
+        raise InputError(f"{root}: both releases are here, {here}: move one to a folder of its own")
     if new: return new
-    if not lists: raise InputError(f"{root}: no AffectNet here: expected train_set and val_set (2021), or training.csv and validation.csv (2017)")
-    images = next((d/'Manually_Annotated_Images' for d in within if (d/'Manually_Annotated_Images').is_dir()), None)
-    if images is None: raise InputError(f"{root}: no images: looked for Manually_Annotated_Images here and one folder down")
+    if not lists:
+        raise InputError(f"{root}: no AffectNet here: expected train_set and val_set (2021), "
+                         "or training.csv and validation.csv (2017)")
+    images = first('Manually_Annotated_Images')
+    if images is None:
+        raise InputError(f"{root}: no images: looked for Manually_Annotated_Images here and one folder down")
     return {s: (read_csv_2017, p, images) for s, p in lists.items()}
 
 # %% ../../nbs/data/affectnet.ipynb #8ffb6c3f
@@ -127,18 +133,23 @@ def read_affectnet(
     root:str|Path, # AffectNet root, of either release
     split:str|None=None, # 'train', 'val', or None for both
 ) -> pd.DataFrame: # frames table with `valence`, `arousal`, `expr` and the six of `BASIC`
-    "Read AffectNet; what is missing or wrong raises `InputError`, pictures that are missing are left out with a warning."
-    if split not in (None, 'train', 'val'): raise InputError(f"unknown split '{split}': choose from train, val, or None for both")
+    "Read AffectNet; what is wrong raises `InputError`, pictures that are missing are left out with a warning."
+    if split not in (None, 'train', 'val'):
+        raise InputError(f"unknown split '{split}': choose from train, val, or None for both")
     found = find_affectnet(root)
-    if split and split not in found: raise InputError(f"{root}: nothing for split '{split}': copy that part there, or ask for '{next(iter(found))}'")
+    if split and split not in found:
+        raise InputError(f"{root}: nothing for split '{split}': copy that part there, or ask for '{next(iter(found))}'")
     parts = []
     for s, (read, place, images) in found.items():
         if split not in (None, s): continue
         df = read(place)
         known = df['image'].str.lower().str.endswith(SUFFIXES)
-        if not known.all(): warnings.warn(f"{place}: {(~known).sum():,} of {len(df):,} pictures are not {', '.join(SUFFIXES)} and are left out")
+        if not known.all():
+            warnings.warn(f"{place}: {(~known).sum():,} of {len(df):,} pictures are not {', '.join(SUFFIXES)} "
+                          "and are left out")
         parts.append(with_images(df[known], images).assign(split=s, video=f'{s}_' + df['video']))
     df = pd.concat(parts, ignore_index=True)
     other = (df['expr'] == 'Other').sum()
-    if other: warnings.warn(f"{root}: {other:,} pictures of Contempt count as Other, as Aff-Wild2 has no such expression")
+    if other:
+        warnings.warn(f"{root}: {other:,} pictures of Contempt count as Other, as Aff-Wild2 has no such expression")
     return make_frames(df, source='affectnet')

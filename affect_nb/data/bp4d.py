@@ -24,32 +24,50 @@ def _bad_code(path, lines, width):
     "Raise `InputError` for the first bad line under the header."
     for i, line in enumerate(lines, 2):
         at, cells = f'{path}, line {i}', line.split(',')
-        if len(cells) != width: raise InputError(f"{at}: {len(cells)} columns instead of {width}: correct the line or delete it")
+        if len(cells) != width:
+            raise InputError(f"{at}: {len(cells)} columns instead of {width}: correct the line or delete it")
         if not re.fullmatch('[0-9]{1,9}', cells[0].strip()):
-            raise InputError(f"{at}: the frame's number is '{cells[0][:40]}', not a whole number from 0: correct the line or delete it")
+            raise InputError(f"{at}: the frame's number is '{cells[0][:40]}', not a whole number from 0: "
+                             "correct the line or delete it")
         bad = next((c for c in cells[1:] if c.strip() not in ('0', '1', '9')), None)
-        if bad is not None: raise InputError(f"{at}: a code is '{bad[:40]}', but must be 0, 1 or 9 (unknown): correct the line or delete it")
+        if bad is not None:
+            raise InputError(f"{at}: a code is '{bad[:40]}', but must be 0, 1 or 9 (unknown): "
+                             "correct the line or delete it")
     raise InputError(f"{path}: can't be read as codes: get the file again from its source")
+
+def _units(path, head):
+    "The numbers of the action units in the first row, behind its 0."
+    zero, *units = [c.strip() for c in head.split(',')]
+    numbers = zero == '0' and all(re.fullmatch('[0-9]{1,3}', u) for u in units)
+    ours = {f'AU{u}' for u in units} & set(AUS)
+    if numbers and ours and len({zero, *units}) == 1 + len(units): return units
+    raise InputError(f"{path}, line 1: '{head[:40]}' is not a 0 and the numbers of the action units: "
+                     "get the file again from its source")
+
+def _parse_codes(lines, width):
+    "Frame numbers and codes `(n, width)`; `ValueError` or `OverflowError` where a line is bad."
+    rows = [line.split(',') for line in lines]
+    if any(len(r) != width for r in rows): raise ValueError
+    x = np.fromiter(map(int, chain.from_iterable(rows)), np.int64, len(rows) * width).reshape(len(rows), -1)
+    frame, codes = x[:, 0], x[:, 1:]
+    if frame.min() < 0 or frame.max() >= 10**9 or not np.isin(codes, (0, 1, 9)).all(): raise ValueError
+    return x
 
 def read_codes(
     path:str|Path, # one file of AU_OCC
 ) -> pd.DataFrame: # `frame` and `AU1`…`AU26`: 0, 1, NaN = unknown or not coded
     "The codes of one subject in one task; a bad line raises `InputError` with its number."
     head, *lines = read_lines(path)
-    units = [c.strip() for c in head.split(',')]
-    good = units[0] == '0' and all(re.fullmatch('[0-9]{1,3}', u) for u in units) and len(set(units)) == len(units)
-    if not (good and {f'AU{u}' for u in units} & set(AUS)):
-        raise InputError(f"{path}, line 1: '{head[:40]}' is not a 0 and the numbers of the action units: get the file again from its source")
+    units = _units(path, head)
     if not lines: raise InputError(f"{path}: there is no line under the header: get the file again from its source")
-    rows = [line.split(',') for line in lines]
-    try:
-        if any(len(r) != len(units) for r in rows): raise ValueError
-        x = np.fromiter(map(int, chain.from_iterable(rows)), np.int64, len(rows) * len(units)).reshape(len(rows), -1)
-        if not (np.isin(x[:, 1:], (0, 1, 9)).all() and (x[:, 0] >= 0).all() and (x[:, 0] < 10**9).all()): raise ValueError
-    except (ValueError, OverflowError): _bad_code(path, lines, len(units))
+    width = 1 + len(units)
+    try: x = _parse_codes(lines, width)
+    except (ValueError, OverflowError): _bad_code(path, lines, width)
     again = pd.Series(x[:, 0]).duplicated()
-    if again.any(): raise InputError(f"{path}, line {again.idxmax() + 2}: frame {x[again.idxmax(), 0]} is coded twice: delete one of the lines")
-    df = pd.DataFrame(x[:, 1:], columns=[f'AU{int(u)}' for u in units[1:]]).reindex(columns=AUS).astype('float32')
+    if again.any():
+        at = again.idxmax()
+        raise InputError(f"{path}, line {at + 2}: frame {x[at, 0]} is coded twice: delete one of the lines")
+    df = pd.DataFrame(x[:, 1:], columns=[f'AU{int(u)}' for u in units]).reindex(columns=AUS).astype('float32')
     df.insert(0, 'frame', x[:, 0])
     return df.replace({a: {9: np.nan} for a in AUS})
 
@@ -76,19 +94,23 @@ def find_bp4d(
     "Where the parts of BP4D lie; what isn't there raises `InputError`."
     within = root_and_below(root)
     codes = next((d/'AU_OCC' for d in within if (d/'AU_OCC').is_dir()), None)
-    if codes is None: raise InputError(f"{root}: no codes of action units: looked for AUCoding/AU_OCC, and for AU_OCC here and one folder down")
+    if codes is None:
+        raise InputError(f"{root}: no codes of action units: looked for AUCoding/AU_OCC, and for AU_OCC here and one "
+                         "folder down")
     files = {m.groups(): f for f in sorted(codes.iterdir()) if (m := _CODES.fullmatch(f.name))}
-    if not files: raise InputError(f"{codes}: no file of codes such as F001_T1.csv: get the folder again from its source")
+    if not files:
+        raise InputError(f"{codes}: no file of codes such as F001_T1.csv: get the folder again from its source")
     images = next((d for d in within if any((d/subject).is_dir() for subject, _ in files)), None)
     if images is None:
-        raise InputError(f"{root}: no images: looked for {next(iter(files))[0]} and the other subjects' folders here and one folder down")
+        raise InputError(f"{root}: no images: looked for {next(iter(files))[0]} and the other subjects' folders here "
+                         "and one folder down")
     return files, images
 
 # %% ../../nbs/data/bp4d.ipynb #47443f6c
 def read_bp4d(
     root:str|Path, # BP4D root
 ) -> pd.DataFrame: # frames table, all of it 'train'
-    "Read BP4D; what is missing or wrong raises `InputError`, coded frames without an image are left out with a warning."
+    "Read BP4D; what is wrong raises `InputError`, coded frames without an image are left out with a warning."
     files, images = find_bp4d(root)
     parts = []
     for (subject, task), file in files.items():
@@ -97,7 +119,10 @@ def read_bp4d(
         parts.append(df.assign(video=f'{subject}_{task}', group=subject))
     df = pd.concat(parts, ignore_index=True)
     there = df['image'].notna()
-    if not there.any(): raise InputError(f"{images}: none of the {len(df):,} coded frames has an image, the first would be "
-                                         f"{'/'.join(next(iter(files)))}/{df['frame'].iloc[0]}.jpg: give the root of the whole data set")
-    if not there.all(): warnings.warn(f"{(~there).sum():,} of {len(df):,} coded frames have no image in {images} and are left out")
+    if not there.any():
+        raise InputError(f"{images}: none of the {len(df):,} coded frames has an image, the first would be "
+                         f"{'/'.join(next(iter(files)))}/{df['frame'].iloc[0]}.jpg: "
+                         "give the root of the whole data set")
+    if not there.all():
+        warnings.warn(f"{(~there).sum():,} of {len(df):,} coded frames have no image in {images} and are left out")
     return make_frames(df[there].assign(split='train'), source='bp4d')

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np, pandas as pd
 
-from .aff_wild2 import listed_names, split_name
+from .aff_wild2 import listed_names, name_frames, split_name
 from .bp4d import numbered_images
 from ..files import InputError, read_lines, write_text
 from ..frames import KEYS, make_frames
@@ -29,7 +29,8 @@ def list_classes(
     head = [c.strip() for c in read_lines(path)[0].rstrip(', ').split(',')]
     names = [n.replace('_', ' ') for n in head[1:]]
     if head[0].lower() != 'image_location' or sorted(names) != sorted(COMPOUNDS):
-        raise InputError(f"{path}, line 1: the header must be image_location and the seven compounds {', '.join(COMPOUNDS)}: "
+        raise InputError(f"{path}, line 1: the header must be image_location and the seven compounds "
+                         f"{', '.join(COMPOUNDS)}: "
                          "get the list again from its source")
     return names
 
@@ -57,17 +58,12 @@ def list_frames(
 # %% ../../nbs/data/c_expr.ipynb #1eddfe32
 def _by_frame(df):
     "Predictions with `video` and `frame`, each frame once."
-    df = df.copy(deep=False)
-    if not {'video', 'frame'} <= set(df):
-        if 'image' not in df: raise InputError("the predictions have no column 'image', and not both of 'video' and 'frame': add one of them")
-        keys = [split_name('/'.join(str(p).replace('\\', '/').split('/')[-2:])) for p in df['image']]
-        if None in keys:
-            raise InputError(f"{df['image'].iloc[keys.index(None)]}: the prediction's image is not of the form <video>/<number>.jpg: correct it")
-        df['video'], df['frame'] = [k[0] for k in keys], [k[1] for k in keys]
+    df = name_frames(df)
     if not all(isinstance(v, str) for v in df['video']):
         raise InputError("the predictions' column 'video' holds numbers: read it as text, so that '01' keeps its zero")
     frame = pd.to_numeric(df['frame'], errors='coerce')
-    if not (frame % 1 == 0).all(): raise InputError("the predictions' column 'frame' holds other values than whole numbers: correct it")
+    if not (frame % 1 == 0).all():
+        raise InputError("the predictions' column 'frame' holds other values than whole numbers: correct it")
     df['frame'] = frame.astype('int64')
     twice = df.duplicated(['video', 'frame'])
     if twice.any():
@@ -91,41 +87,55 @@ def check_videos(
     listed:pd.DataFrame, # frames table of `read_test_list`
     faceless:bool=False, # True: frames may be missing anywhere, as where those without a face were left out
 ) -> None:
-    "Raise `InputError` for the first video of the list whose extracted frames don't fit it; videos beside the list don't matter."
+    "Raise `InputError` for the first listed video whose extracted frames don't fit the list."
     want = listed.groupby('video', sort=False)['frame'].agg(['size', 'max'])
     found = there.groupby('video')['frame'].agg(['size', 'min', 'max']).reindex(want.index, fill_value=0)
     for video, n, end, count, first, last in zip(want.index, *want.to_numpy().T, *found.to_numpy().T):
-        if not count: raise InputError(f"video {video}: no frame of it is there, but the list has {n:,}: extract them into a folder {video}")
+        if not count:
+            raise InputError(f"video {video}: no frame of it is there, but the list has {n:,}: "
+                             f"extract them into a folder {video}")
         if first < 1: raise InputError(f"video {video}: frames are numbered from {first}: number them from 1")
         if last > end + 1:
-            raise InputError(f"video {video}: frame {last:,} was extracted, but the list ends at {end:,}: extract every frame of the listed video, numbered from 1")
-        if not faceless and (abs(count - n) > 1 or last < end - 1):
-            raise InputError(f"video {video}: {count:,} frames were extracted, the last is number {last:,}, but the list has {n:,}: extract every frame, "
-                             "numbered from 1, or say --faceless (faceless=True) where frames without a face were left out")
+            raise InputError(f"video {video}: frame {last:,} was extracted, but the list ends at {end:,}: "
+                             "extract every frame of the listed video, numbered from 1")
+        fits = abs(count - n) <= 1 and last >= end - 1
+        if not fits and not faceless:
+            raise InputError(f"video {video}: {count:,} frames were extracted, the last is number {last:,}, "
+                             f"but the list has {n:,}: extract every frame, numbered from 1, "
+                             "or say --faceless (faceless=True) where frames without a face were left out")
 
 # %% ../../nbs/data/c_expr.ipynb #44989abb
 def align(
-    pred:pd.DataFrame, # a row per extracted frame: `image`, or `video` and `frame`; the predictions in other columns, all NaN where there is none
+    pred:pd.DataFrame, # a row per extracted frame: `image`, or `video` and `frame`; what was predicted, or NaN
     listed:pd.DataFrame, # frames table of `read_test_list`
     faceless:bool=False, # True: frames may be missing anywhere, as where those without a face were left out
 ) -> pd.DataFrame: # `image`, `video`, `frame` as in `listed`, and the predictions
-    "A prediction for each listed frame; a video without one, or whose frames don't fit the list (`check_videos`), raises `InputError`."
+    "A prediction for each listed frame; a video that has none or doesn't fit (`check_videos`) raises `InputError`."
     pred = _by_frame(pred)
     values = [c for c in pred if c not in KEYS]
-    if not values: raise InputError("the predictions have no column beside those that name the frame: add what was predicted")
+    if not values:
+        raise InputError("the predictions have no column beside those that name the frame: add what was predicted")
     check_videos(pred, listed, faceless)
-    of_video, at, own = dict(tuple(pred[pred[values].notna().any(axis=1)].sort_values('frame').groupby('video'))), [], {}
+    predicted = pred[pred[values].notna().any(axis=1)].sort_values('frame')
+    of_video, found, own = dict(tuple(predicted.groupby('video'))), [], {}
     for video, want in listed.groupby('video', sort=False):
-        if video not in of_video: raise InputError(f"video {video}: none of its {len(want):,} frames has a prediction: look whether its faces are found")
-        rows = of_video[video]
-        take = rows.iloc[nearest(rows['frame'].to_numpy(), want['frame'].to_numpy())]
+        if video not in of_video:
+            raise InputError(f"video {video}: none of its {len(want):,} frames has a prediction: "
+                             "look whether its faces are found")
+        take = of_video[video].iloc[nearest(of_video[video]['frame'].to_numpy(), want['frame'].to_numpy())]
         own[video] = int((take['frame'].to_numpy() == want['frame'].to_numpy()).sum()), len(want)
-        at.append(take[values].set_axis(want.index))
-    missing = len(listed) - sum(k for k, _ in own.values())
-    worst, (k, n) = min(own.items(), key=lambda o: o[1][0]/o[1][1])
-    if missing: warnings.warn(f"{missing:,} of {len(listed):,} listed frames have no prediction of their own and take that of the nearest frame" +
-                              (f"; video {worst} has {k:,} of its {n:,}" if 2*k < n else ''))
-    return pd.concat([listed[['image', 'video', 'frame']], pd.concat(at)], axis=1)
+        found.append(take[values].set_axis(want.index))
+    _note_borrowed(own)
+    return pd.concat([listed[['image', 'video', 'frame']], pd.concat(found)], axis=1)
+
+def _note_borrowed(own):
+    "Warn of frames without a prediction; `own` maps a video to how many have one, and how many are listed."
+    have, listed = (sum(n) for n in zip(*own.values()))
+    if have == listed: return
+    worst, (k, n) = min(own.items(), key=lambda item: item[1][0] / item[1][1])
+    few = f'; video {worst} has {k:,} of its {n:,}' if 2 * k < n else ''
+    warnings.warn(f"{listed - have:,} of {listed:,} listed frames have no prediction of their own "
+                  f"and take that of the nearest frame{few}")
 
 # %% ../../nbs/data/c_expr.ipynb #8586a2af
 def check_out(
@@ -134,29 +144,32 @@ def check_out(
 ) -> None:
     "Raise `InputError` where `out` can't be written, or is the official list; leaves nothing behind."
     try:
-        if os.path.exists(out) and os.path.samefile(out, test_list): raise InputError(f"{out} is the official list itself: choose another file to write")
+        if os.path.exists(out) and os.path.samefile(out, test_list):
+            raise InputError(f"{out} is the official list itself: choose another file to write")
         if os.path.isdir(out): raise InputError(f"{out} is a folder: name a file in it")
         with tempfile.TemporaryFile(dir=next(p for p in Path(out).absolute().parents if p.exists())): pass
     except OSError as e: raise InputError(f"{out}: can't be written ({e.strerror}): choose another place") from None
 
 # %% ../../nbs/data/c_expr.ipynb #61aff212
 def write_ce_submission(
-    df:pd.DataFrame, # predictions as for `align`: `compound` (names of `COMPOUNDS`, NaN where there is none), and `image`, or `video` and `frame`
+    df:pd.DataFrame, # predictions as for `align`, in the column `compound`: names of `COMPOUNDS`
     test_list:str|Path, # the official list
     out:str|Path, # file to write, another than the list
     faceless:bool=False, # True: frames may be missing anywhere, as where those without a face were left out
 ) -> Path: # `out`
-    "Write the submission of the compound track; an unknown compound, or a video that does not fit the list, raises `InputError`."
+    "Write the compound track's submission; an unknown compound, or a video that doesn't fit, raises `InputError`."
     classes, listed = list_classes(test_list), read_test_list(test_list)
     check_out(out, test_list)
-    if 'compound' not in df: raise InputError("the predictions have no column 'compound': add it, with the names of the compounds")
+    if 'compound' not in df:
+        raise InputError("the predictions have no column 'compound': add it, with the names of the compounds")
     odd = df['compound'][df['compound'].notna() & ~df['compound'].isin(classes)]
     if len(odd):
         near = get_close_matches(str(odd.iloc[0]).replace('_', ' '), classes, n=1)
-        raise InputError(f"the predictions' compound '{str(odd.iloc[0])[:40]}' is unknown: "
-                         "" + (f"did you mean {near[0]}?" if near else f"choose from {', '.join(classes)}"))
+        hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(classes)}"
+        raise InputError(f"the predictions' compound '{str(odd.iloc[0])[:40]}' is unknown: {hint}")
     keys = [c for c in ('video', 'frame', 'image') if c in df]
     number = align(df[[*keys, 'compound']], listed, faceless).set_index('image')['compound'].map(classes.index)
     names = listed_names(test_list)
-    write_text(out, read_lines(test_list)[0].rstrip(', ') + '\n' + ''.join(f'{n},{k}\n' for n, k in zip(names, number[names])))
+    head = read_lines(test_list)[0].rstrip(', ')
+    write_text(out, '\n'.join([head, *(f'{n},{k}' for n, k in zip(names, number[names]))]) + '\n')
     return Path(out)

@@ -20,10 +20,10 @@ from PIL import Image, ImageDraw, ImageFilter
 from ..labels import AUS
 
 # %% ../../nbs/data/drawing.ipynb #39334e30
-SKINS = ((255, 224, 196), (250, 210, 176), (241, 194, 152), (226, 172, 128), (203, 145, 102), (172, 115, 78), (140, 90, 62),
-         (104, 66, 48))
-HAIRS = ((28, 24, 26), (56, 38, 30), (92, 60, 38), (136, 92, 52), (196, 150, 84), (232, 200, 130), (168, 72, 36), (150, 150, 152),
-         (226, 224, 220), (96, 120, 190), (206, 96, 140))
+SKINS = ((255, 224, 196), (250, 210, 176), (241, 194, 152), (226, 172, 128),
+         (203, 145, 102), (172, 115, 78), (140, 90, 62), (104, 66, 48))
+HAIRS = ((28, 24, 26), (56, 38, 30), (92, 60, 38), (136, 92, 52), (196, 150, 84), (232, 200, 130), (168, 72, 36),
+         (150, 150, 152), (226, 224, 220), (96, 120, 190), (206, 96, 140)) # natural, grey, dyed
 IRISES = ((70, 44, 28), (92, 62, 34), (58, 40, 30), (96, 118, 62), (70, 120, 160), (110, 130, 140))
 CLOTHES = ((200, 60, 60), (60, 110, 180), (240, 190, 70), (80, 150, 100), (120, 90, 160), (60, 64, 76), (235, 235, 230),
            (230, 130, 70), (40, 150, 160))
@@ -63,6 +63,30 @@ class Identity:
     habits:tuple        # the person's own strength of each action unit, 12 values around 1
 
 # %% ../../nbs/data/drawing.ipynb #2a1da921
+def _hair_colour(r, grey, dark):
+    "A number of `HAIRS`: grey, now and then dyed, else `dark`."
+    if grey: return r.integers(7, 9)
+    return r.integers(9, 11) if r.random() < .04 else dark
+
+def _looks(r, man, tone):
+    "What varies freely among men or women whose skin is `SKINS[tone]`."
+    def sizes(**laws): # mean, standard deviation, lowest and highest value
+        return {name: float(np.clip(r.normal(mean, sd), low, high)) for name, (mean, sd, low, high) in laws.items()}
+    looks = dict(iris=IRISES[int(r.integers(3 if tone > 3 else 6))], clothes=CLOTHES[int(r.integers(len(CLOTHES)))])
+    looks |= sizes(width=(.95, .05, .84, 1.05), jaw=(.4, .25, 0, 1), length=(1, .05, .9, 1.1), eye=(1, .1, .8, 1.25),
+                   eye_gap=(.42, .025, .37, .48), slant=(.01, .02, -.04, .06),
+                   brow=(1.15 if man else .85, .25, .45, 1.8), arch=(.07, .035, 0, .15), brow_y=(.4, .03, .34, .46),
+                   nose=(1, .14, .7, 1.35))
+    looks |= dict(nose_kind=int(r.integers(3)))
+    looks |= sizes(mouth=(1, .1, .8, 1.25), lips=(.9 if man else 1.1, .2, .5, 1.6), rest=(.02, .025, -.03, .07),
+                   ears=(1, .15, .6, 1.4))
+    looks |= dict(glasses=int(r.choice([0] * 8 + [1, 2, 3])))
+    freckled = tone < 4 and r.random() < .18
+    looks |= dict(freckles=int(r.integers(8, 20)) if freckled else 0, blush=float(r.random()))
+    looks |= sizes(lashes=(.2 if man else .7, .2, 0, 1))
+    looks |= dict(earring=bool(not man and r.random() < .35))
+    return looks | dict(habits=tuple(float(x) for x in np.clip(r.normal(1, .13, 12), .7, 1.3)))
+
 def make_identity(
     person:int, # number of the person, 0 or more
     seed:int=0, # number of the world: another seed, other people
@@ -71,23 +95,13 @@ def make_identity(
     r = np.random.default_rng([seed, person, 1])
     tone, grey = int(r.integers(len(SKINS))), r.random() < .12
     dark = r.integers(0, 3) if tone > 3 else r.integers(0, 7)
-    hair = HAIRS[int(r.integers(7, 9)) if grey else int(r.integers(9, 11)) if r.random() < .04 else int(dark)]
+    hair = HAIRS[int(_hair_colour(r, grey, dark))]
     skin = tuple(int(c) for c in np.clip(np.array(SKINS[tone]) + r.normal(0, 5, 3), 0, 255))
     man = r.random() < .5
-    style = STYLES[int(r.choice([0, 1, 2, 3, 4, 7, 8, 10] if man else [1, 3, 4, 5, 6, 7, 8, 9, 11]))]
+    styles = [0, 1, 2, 3, 4, 7, 8, 10] if man else [1, 3, 4, 5, 6, 7, 8, 9, 11]
+    style = STYLES[int(r.choice(styles))]
     beard = int(r.choice([0, 0, 1, 1, 2, 3, 4])) if man else 0
-    n = lambda mean, sd, lo, hi: float(np.clip(r.normal(mean, sd), lo, hi))
-    return Identity(
-        person=person, skin=skin, hair=hair, iris=IRISES[int(r.integers(3 if tone > 3 else 6))],
-        clothes=CLOTHES[int(r.integers(len(CLOTHES)))], style=style, width=n(.95, .05, .84, 1.05), jaw=n(.4, .25, 0, 1),
-        length=n(1, .05, .9, 1.1), eye=n(1, .1, .8, 1.25), eye_gap=n(.42, .025, .37, .48), slant=n(.01, .02, -.04, .06),
-        brow=n(1.15 if man else .85, .25, .45, 1.8), arch=n(.07, .035, 0, .15), brow_y=n(.4, .03, .34, .46),
-        nose=n(1, .14, .7, 1.35), nose_kind=int(r.integers(3)), mouth=n(1, .1, .8, 1.25),
-        lips=n(.9 if man else 1.1, .2, .5, 1.6), rest=n(.02, .025, -.03, .07), ears=n(1, .15, .6, 1.4),
-        glasses=int(r.choice([0] * 8 + [1, 2, 3])), beard=beard, freckles=int(r.integers(8, 20)) if tone < 4 and r.random() < .18 else 0,
-        blush=float(r.random()),
-        lashes=n(.2 if man else .7, .2, 0, 1), earring=bool(not man and r.random() < .35),
-        habits=tuple(float(x) for x in np.clip(r.normal(1, .13, 12), .7, 1.3)))
+    return Identity(person=person, skin=skin, hair=hair, style=style, beard=beard, **_looks(r, man, tone))
 
 # %% ../../nbs/data/drawing.ipynb #fb296187
 def _mix(a, b, t): return tuple(int(x + (y - x) * t) for x, y in zip(a, b))
@@ -107,7 +121,9 @@ def _arc(x0, y0, x1, y1, bend=0, n=7):
     return _curve(x0 + dx * t - dy * b, y0 + dy * t + dx * b)
 def _mirror(shapes): return shapes + [(p * (-1, 1), *rest) for p, *rest in shapes]
 def _ink(skin): return _mix(skin, (28, 4, 8), .86 - .26 * sum(skin) / 765)
-def _crease(arc, front, colour, strength, width): return [(_arc(*arc), front, _alpha(colour, strength), width)] if strength > .04 else []
+def _crease(arc, front, colour, strength, width):
+    if strength <= .04: return []
+    return [(_arc(*arc), front, _alpha(colour, strength), width)]
 
 # %% ../../nbs/data/drawing.ipynb #3a3abd1c
 def _outline(i, drop=0., grow=1., n=44):
@@ -126,8 +142,9 @@ def _body(i):
     ear = _oval(i.width * .99, .02, .13 * i.ears, .23 * i.ears)
     hollow = ear * .55 + np.array([i.width * .99, .02]) * .45
     ring = [(_oval(i.width * 1.02, .3, .05, .06, 10), -.1, (240, 200, 80), 0)] if i.earring else []
-    ears = _mirror([(ear, -.1, _mix(skin, (60, 20, 30), .2), 0), (hollow, -.1, _mix(skin, (90, 20, 30), .35), 0)]) + _mirror(ring)
-    return [(body, -.25, i.clothes, 0), (neck, -.25, _mix(skin, (70, 25, 30), .32), 0)] + ears
+    ears = [(ear, -.1, _mix(skin, (60, 20, 30), .2), 0), (hollow, -.1, _mix(skin, (90, 20, 30), .35), 0)]
+    trunk = [(body, -.25, i.clothes, 0), (neck, -.25, _mix(skin, (70, 25, 30), .32), 0)]
+    return trunk + _mirror(ears) + _mirror(ring)
 
 @lru_cache(64)
 def _cheeks(i):
@@ -144,19 +161,24 @@ def _head(i, drop, light):
 # %% ../../nbs/data/drawing.ipynb #67c62243
 @lru_cache(64)
 def _hair_back(i):
-    h, back = i.hair, _mix(i.hair, (0, 0, 0), .25)
-    oval = lambda grow, y=-.1, tall=1.: (_oval(0, y, i.width * grow, 1.14 * i.length * grow * tall, 40), -.3, back, 0)
-    shape = lambda points, colour=back: (np.array(points), -.3, colour, 0)
-    w, turns = i.width, np.linspace(np.pi * .93, np.pi * 2.07, 11)
-    curl = lambda t: _oval(1.05 * np.cos(t) * w, -.3 + 1.02 * np.sin(t), .36, .34, 16)
-    curls = [(curl(t), -.15, h if k % 2 else back, 0) for k, t in enumerate(turns)]
-    return dict(
-        bob=[oval(1.22), shape([(-1.2 * w, -.2), (1.2 * w, -.2), (1.18 * w, .75), (.9 * w, .9), (-.9 * w, .9), (-1.18 * w, .75)])],
-        long=[oval(1.2), shape([(-1.18 * w, -.2), (1.18 * w, -.2), (1.3 * w, 1.7), (-1.3 * w, 1.7)])],
-        afro=[(_oval(0, -.42, 1.4, 1.12, 40), -.2, h, 0)],
-        bun=[shape(_oval(0, -1.32, .4, .34)), oval(1.06)],
-        scarf=[oval(1.2, 0, 1.08), shape([(-1.1, .3), (1.1, .3), (1.25, 1.7), (-1.25, 1.7)], _mix(i.clothes, (0, 0, 0), .25))],
-        curly=curls).get(i.style, [])
+    "Hair behind the head."
+    w, back = i.width, _mix(i.hair, (0, 0, 0), .25)
+    def oval(grow, y=-.1, tall=1.): return _oval(0, y, w * grow, 1.14 * i.length * grow * tall, 40), -.3, back, 0
+    def shape(points, colour=back): return np.array(points), -.3, colour, 0
+    if i.style == 'bob':
+        low = [(1.18 * w, .75), (.9 * w, .9), (-.9 * w, .9), (-1.18 * w, .75)]
+        return [oval(1.22), shape([(-1.2 * w, -.2), (1.2 * w, -.2), *low])]
+    if i.style == 'long':
+        return [oval(1.2), shape([(-1.18 * w, -.2), (1.18 * w, -.2), (1.3 * w, 1.7), (-1.3 * w, 1.7)])]
+    if i.style == 'afro': return [(_oval(0, -.42, 1.4, 1.12, 40), -.2, i.hair, 0)]
+    if i.style == 'bun': return [shape(_oval(0, -1.32, .4, .34)), oval(1.06)]
+    if i.style == 'scarf':
+        cloth = shape([(-1.1, .3), (1.1, .3), (1.25, 1.7), (-1.25, 1.7)], _mix(i.clothes, (0, 0, 0), .25))
+        return [oval(1.2, 0, 1.08), cloth]
+    if i.style != 'curly': return []
+    turns = np.linspace(np.pi * .93, np.pi * 2.07, 11)
+    curls = [_oval(1.05 * np.cos(t) * w, -.3 + 1.02 * np.sin(t), .36, .34, 16) for t in turns]
+    return [(curl, -.15, i.hair if k % 2 else back, 0) for k, curl in enumerate(curls)]
 
 def _cap_of_hair(i, line, grow=1.05):
     "Hair from the outline of the head down to `line`, a function of x (-1…1 over the head's width)."
@@ -169,7 +191,8 @@ def _cap_of_hair(i, line, grow=1.05):
 # %% ../../nbs/data/drawing.ipynb #36449ae7
 _HAIRLINES = dict( # y of the front hair over x
     crop=lambda x: -.84 + .42 * x ** 4, quiff=lambda x: -.86 + .4 * x ** 4, afro=lambda x: -.86 + .4 * x ** 4,
-    side=lambda x: -.93 + .3 * np.abs(x - .35) ** 1.3 + .28 * x ** 4, fringe=lambda x: -.8 + .04 * np.cos(x * 22) + .45 * np.abs(x) ** 5,
+    side=lambda x: -.93 + .3 * np.abs(x - .35) ** 1.3 + .28 * x ** 4,
+    fringe=lambda x: -.8 + .04 * np.cos(x * 22) + .45 * np.abs(x) ** 5,
     bob=lambda x: -.78 + .04 * np.cos(x * 18) + .8 * np.abs(x) ** 4, long=lambda x: -.98 + .95 * np.abs(x) ** 1.7,
     curly=lambda x: -.82 + .05 * np.cos(x * 16) + .35 * x ** 4, bun=lambda x: -.84 + .5 * np.abs(x) ** 3)
 
@@ -207,28 +230,40 @@ def _lids(i, a, blink):
     "Upper and lower lid over x, 13 points from -1 to 1 of an eye's width, relative to its middle."
     x = _steps(-1, 1, 13)
     wide = .35 * a['AU2'] + .3 * a['AU1'] - .2 * a['AU4']
-    bow = lambda p: 1 - np.abs(x) ** p
+    def bow(p): return 1 - np.abs(x) ** p
     up = -.195 * i.eye * (1 + .4 * wide) * (1 - .5 * a['AU7'] - .16 * a['AU6']) * bow(2.2 + 3 * a['AU7'])
-    low = .125 * i.eye * (1 + .2 * wide) * (1 - .7 * a['AU7'] - 1.45 * a['AU6'] * (1 - .4 * a['AU7'])) * bow(2 + 3 * a['AU7'])
+    squeeze = 1 - .7 * a['AU7'] - 1.45 * a['AU6'] * (1 - .4 * a['AU7'])
+    low = .125 * i.eye * (1 + .2 * wide) * squeeze * bow(2 + 3 * a['AU7'])
     return np.minimum(up * (1 - blink) + low * blink, low), low
 
+def _eyeball(i, x, y, gaze):
+    "White, iris, pupil and light of an eye whose middle is at `x`, `y`."
+    r, gx, gy = .155 * i.eye, x + gaze[0] * .08, y - .02 + gaze[1] * .05
+    half = .25 * i.eye
+    return [(_oval(x, y, half * 1.02, .22 * i.eye), 1, (250, 248, 244), 0),
+            (_oval(gx, gy, r, r), 1.02, _mix(i.iris, (0, 0, 0), .3), 0),
+            (_oval(gx, gy, r * .84, r * .84), 1.02, i.iris, 0),
+            (_oval(gx, gy, r * .45, r * .45, 14), 1.02, (16, 12, 14), 0),
+            (_oval(gx - .05, gy - .055, .036, .036, 8), 1.02, (255, 255, 255), 0)]
+
 def _eye(i, a, side, blink, gaze):
+    "An eye with its lids and creases; `side` is -1 at the left, 1 at the right."
     x, cx, cy, half = _steps(-1, 1, 13), i.eye_gap * side, -.07, .25 * i.eye
     tilt = (.02 * a['AU1'] - i.slant) * x * side
     up, low = (cy + lid + tilt for lid in _lids(i, a, blink))
-    X, r, squint = cx + half * x, .155 * i.eye, max(a['AU7'], a['AU6'])
-    gx, gy = cx + gaze[0] * .08, cy - .02 + gaze[1] * .05
+    across, squint = cx + half * x, max(a['AU7'], a['AU6'])
     shade, ink, line = _mix(i.skin, (80, 30, 40), .16), (44, 28, 26), _ink(i.skin)
-    shapes = [(_oval(cx, cy, half * 1.02, .22 * i.eye), 1, (250, 248, 244), 0)]
-    shapes += [(_oval(gx, gy, r, r), 1.02, _mix(i.iris, (0, 0, 0), .3), 0), (_oval(gx, gy, r * .84, r * .84), 1.02, i.iris, 0)]
-    shapes += [(_oval(gx, gy, r * .45, r * .45, 14), 1.02, (16, 12, 14), 0)]
-    shapes += [(_oval(gx - .05, gy - .055, .036, .036, 8), 1.02, (255, 255, 255), 0)]
-    shapes += [(_band(X, np.full(13, cy - .3 * i.eye), up), 1, i.skin, 0), (_band(X, up - .075 * i.eye * (1 - x ** 2), up), 1, shade, 0)]
-    shapes += [(_band(cx + (half + .03) * x, low, np.full(13, cy + .25 * i.eye)), 1, i.skin, 0), (_curve(X, up), 1, ink, 5)]
-    shapes += [(_curve(X, low), 1, _mix(line, ink, .5 * squint), 2 + round(2 * squint))]
-    out, tip = (X[-1], cy + tilt[-1]) if side > 0 else (X[0], cy + tilt[0])
+    shapes = _eyeball(i, cx, cy, gaze)
+    shapes += [(_band(across, np.full(13, cy - .3 * i.eye), up), 1, i.skin, 0)]
+    shapes += [(_band(across, up - .075 * i.eye * (1 - x ** 2), up), 1, shade, 0)]
+    shapes += [(_band(cx + (half + .03) * x, low, np.full(13, cy + .25 * i.eye)), 1, i.skin, 0)]
+    shapes += [(_curve(across, up), 1, ink, 5)]
+    shapes += [(_curve(across, low), 1, _mix(line, ink, .5 * squint), 2 + round(2 * squint))]
+    outer = -1 if side > 0 else 0
+    out, tip = across[outer], cy + tilt[outer]
     if i.lashes > .35: shapes += [(_arc(out, tip, out + side * .08, tip - .07), 1, ink, 4)]
-    for d in (-.05, 0, .05): shapes += _crease((out + side * .05, tip + d, out + side * .2, tip + 2.3 * d, 0, 3), .9, line, a['AU6'], 3)
+    for d in (-.05, 0, .05):
+        shapes += _crease((out + side * .05, tip + d, out + side * .2, tip + 2.3 * d, 0, 3), .9, line, a['AU6'], 3)
     shapes += _crease((cx - side * .2, cy + .22, cx + side * .26, cy + .17, .07 * side), .97, line, .8 * a['AU6'], 3)
     return shapes + _crease((cx - .17, cy + .17, cx + .17, cy + .17, .015), 1, line, .8 * a['AU7'], 3)
 
@@ -251,7 +286,8 @@ def _mouth(i, a, rounding):
         teeth = np.minimum(in_up + .1 * hill ** .5, in_low)
         shapes += [(_band(x, in_up, in_low), 1, dark, 0), (_band(x * .93, in_up, teeth), 1, (250, 248, 240), 0)]
     if gap > .2: shapes += [(_band(x * .7, np.maximum(in_low - .11 * hill ** .5, in_up), in_low), 1, (206, 92, 100), 0)]
-    shapes += [(_curve(x, in_up), 1, dark, 3 + round(3 * a['AU24'])), (_curve(x, out_low)[3:-3], 1, _alpha(line, .35), 2)]
+    shapes += [(_curve(x, in_up), 1, dark, 3 + round(3 * a['AU24']))]
+    shapes += [(_curve(x, out_low)[3:-3], 1, _alpha(line, .35), 2)]
     return shapes + _folds(i, a, half, base[-1], out_up[8], out_low[8], line)
 
 # %% ../../nbs/data/drawing.ipynb #2714e94c
@@ -265,10 +301,12 @@ def _folds(i, a, half, corner, top, bottom, line):
     both += _crease((half, corner, half + .05, corner + .13, -.03), 1, line, a['AU15'], 5)
     both += _crease((half + .05, corner - .12, half + .05, corner + .12, -.06), 1, line, a['AU24'], 5)
     mid = _crease((-.16, bottom + .1, .16, bottom + .1, -.07), 1, line, .8 * a['AU15'], 3)
-    for y, b in ((top - .08, -.03), (bottom + .08, .03)): mid += _crease((-.7 * half, y, .7 * half, y, b), 1, pale, .8 * a['AU24'], 6)
+    for y, b in ((top - .08, -.03), (bottom + .08, .03)):
+        mid += _crease((-.7 * half, y, .7 * half, y, b), 1, pale, .8 * a['AU24'], 6)
     mid += _crease((-.6 * half, bottom + .17, .6 * half, bottom + .17, .03), 1, line, .8 * a['AU24'], 4)
     for x in (-.16, -.05, .05, .16):
-        for y, d in ((top - .02, -.09), (bottom + .02, .09)): mid += _crease((x, y, x * 1.35, y + d, 0, 3), 1, line, .85 * a['AU23'], 4)
+        for y, d in ((top - .02, -.09), (bottom + .02, .09)):
+            mid += _crease((x, y, x * 1.35, y + d, 0, 3), 1, line, .85 * a['AU23'], 4)
     return _mirror(both) + mid
 
 def _nose(i, a):
@@ -278,8 +316,10 @@ def _nose(i, a):
     shapes += [(_oval(-.03, y - .07, .04, .035, 10), 1.25, _mix(i.skin, (255, 255, 255), .4), 0)]
     nostril = _oval(wide * .5, y + .045, .038 * (1 + .4 * flare), .022, 10)
     wing = _arc(wide * .8, y - .07, wide * .85, y + .05, -.06)
-    shapes += _mirror([(nostril, 1.15, _mix(i.skin, (50, 10, 15), .65), 0), (wing, 1.1, _mix(i.skin, (70, 20, 20), .5), 3)])
-    return shapes + ([(_arc(.1, -.15, .07, y - .12, .02), 1.1, _mix(i.skin, (110, 40, 40), .22), 4)] if i.nose_kind else [])
+    sides = [(nostril, 1.15, _mix(i.skin, (50, 10, 15), .65), 0), (wing, 1.1, _mix(i.skin, (70, 20, 20), .5), 3)]
+    shapes += _mirror(sides)
+    if i.nose_kind == 0: return shapes
+    return shapes + [(_arc(.1, -.15, .07, y - .12, .02), 1.1, _mix(i.skin, (110, 40, 40), .22), 4)]
 
 # %% ../../nbs/data/drawing.ipynb #33a6eb03
 def _beard(i, a, drop):
@@ -289,19 +329,24 @@ def _beard(i, a, drop):
         low = face[face[:, 1] > .12]; low = low[np.argsort(np.arctan2(low[:, 1] - .12, low[:, 0]))]
         edge = _curve(.86 * i.width * x, .16 + .32 * np.cos(.86 * x * np.pi / 1.72) ** .8)
         return [(np.concatenate([low * .985, edge]), .12, _alpha(ink, .26 if i.beard == 1 else .92), 0)]
-    if i.beard == 3: return [(_band(.34 * x, .5 + y + .03 * x ** 2 - .07 * (1 - x ** 2) ** .5, .52 + y + .06 * x ** 2), 1.03, ink, 0)]
+    if i.beard == 3:
+        top = .5 + y + .03 * x ** 2 - .07 * (1 - x ** 2) ** .5
+        return [(_band(.34 * x, top, .52 + y + .06 * x ** 2), 1.03, ink, 0)]
     return [(_oval(0, 1.0 + drop * .9, .2, .15), .75, ink, 0)] if i.beard else []
 
 @lru_cache(64)
 def _glasses(i):
     if i.glasses == 0: return []
-    ink, rx, ry, y = ((40, 36, 40), (120, 70, 40), (70, 80, 120))[i.glasses - 1], .33, (.3, .24, .24)[i.glasses - 1], -.05
+    ink, ry = (((40, 36, 40), .3), ((120, 70, 40), .24), ((70, 80, 120), .24))[i.glasses - 1]
+    rx, y = .33, -.05
     c = _circle(28)
     if i.glasses > 1: c = np.sign(c) * np.abs(c) ** .4
     lens = c * (rx, ry) + (i.eye_gap, y)
     rim = lens[14:] if i.glasses == 3 else np.concatenate([lens, lens[:1]])
-    arm, bridge = _arc(i.eye_gap + rx, y - .03, i.width, -.08, 0, 2), _arc(-(i.eye_gap - rx), y - .02, i.eye_gap - rx, y - .02, -.04)
-    return _mirror([(lens, 1.1, (220, 235, 255, 26), 0), (rim, 1.1, ink, 6), (arm, .8, ink, 6)]) + [(bridge, 1.15, ink, 6)]
+    arm = _arc(i.eye_gap + rx, y - .03, i.width, -.08, 0, 2)
+    bridge = _arc(-(i.eye_gap - rx), y - .02, i.eye_gap - rx, y - .02, -.04)
+    sides = [(lens, 1.1, (220, 235, 255, 26), 0), (rim, 1.1, ink, 6), (arm, .8, ink, 6)]
+    return _mirror(sides) + [(bridge, 1.15, ink, 6)]
 
 OCCLUDERS = ('none', 'hand', 'microphone', 'strand')
 
@@ -319,7 +364,8 @@ def _occluder(i, kind, x, y):
         ball, shine = _oval(x, .98, .22, .24), _oval(x - .06, .9, .07, .08, 10)
         return [(stem, 1, (50, 50, 56), 0), (ball, 1.1, (84, 86, 94), 0), (shine, 1.1, (140, 142, 150), 0)]
     if kind == 'strand':
-        return [(_arc(x - .1 + .03 * k, -1.05, x + .12 + .05 * k, .25, .12), 1, _mix(i.hair, (0, 0, 0), .1 * k), 8) for k in range(3)]
+        lines = [_arc(x - .1 + .03 * k, -1.05, x + .12 + .05 * k, .25, .12) for k in range(3)]
+        return [(line, 1, _mix(i.hair, (0, 0, 0), .1 * k), 8) for k, line in enumerate(lines)]
     return []
 
 # %% ../../nbs/data/drawing.ipynb #3fc477b2
@@ -327,7 +373,7 @@ SIZE, SCALE = 112, 3 # pixels of an image's side, supersampling
 _NONE = dict.fromkeys(AUS, 0.)
 
 def _turn(points, front, pose, zoom, shift):
-    "Points `(n, 2)` at depth `front` `(n,)`, turned by `pose` (yaw, pitch, roll in degrees) -> pixels of the large picture."
+    "Points `(n, 2)` at depth `front` `(n,)`, turned by `pose` (yaw, pitch, roll in degrees), in large pixels."
     yaw, pitch, roll = np.radians(pose)
     x, y = points[:, 0], points[:, 1]
     z = front * np.sqrt(np.clip(1.05 - (x / 1.02) ** 2 - (y / 1.3) ** 2, .02, None)) * .62
@@ -337,9 +383,26 @@ def _turn(points, front, pose, zoom, shift):
     return np.stack([56 * SCALE + unit * (x + shift[0]), 58 * SCALE + unit * (y + shift[1])], 1)
 
 # %% ../../nbs/data/drawing.ipynb #ecfc2ba7
+def _shapes(i, a, drop, blink, gaze, rounding, light, occluder):
+    "All shapes of a face, from the back to the front."
+    return (_hair_back(i) + _head(i, drop, light) + _eye(i, a, -1, blink, gaze) + _eye(i, a, 1, blink, gaze)
+            + _beard(i, a, drop) + _nose(i, a) + _mouth(i, a, rounding) + _hair_front(i) + _brows(i, a) + _glasses(i)
+            + _occluder(i, *occluder))
+
+def _paint(im, shapes, xy):
+    "Draw `shapes`, whose points are `xy` `(n, 2)` in pixels, onto a picture; a colour with a fourth number is a glaze."
+    solid, glaze, at = ImageDraw.Draw(im), ImageDraw.Draw(im, 'RGBA'), 0
+    xy = xy.ravel().tolist()
+    for points, _, colour, width in shapes:
+        part = xy[2 * at:2 * (at + len(points))]
+        at += len(points)
+        draw = glaze if len(colour) == 4 else solid
+        if width: draw.line(part, colour, width)
+        else: draw.polygon(part, colour)
+
 def draw_face(
     identity:Identity, # who
-    aus:dict|np.ndarray|None=None, # intensities 0…1 by name (absent = 0), or `(12,)` in the order of `AUS`; None = neutral
+    aus:dict|np.ndarray|None=None, # intensities 0…1 by name (absent: 0), or `(12,)` as in `AUS`; None: neutral
     pose:tuple=(0, 0, 0), # yaw, pitch, roll in degrees; about ±25 looks right
     blink:float=0., # 0 open … 1 eyes closed
     gaze:tuple=(0, 0), # where the eyes look, -1…1 right and down
@@ -351,20 +414,13 @@ def draw_face(
     background:Image.Image|tuple=(176, 190, 200), # a large picture (`SIZE * SCALE` square) or a colour
 ) -> np.ndarray: # `(112, 112, 3)` uint8, RGB
     "Draw one face."
-    a = _NONE | (dict(zip(AUS, map(float, aus))) if isinstance(aus, (np.ndarray, list, tuple)) else dict(aus or {}))
-    i, drop = identity, .15 * a['AU26']
-    shapes = _hair_back(i) + _head(i, drop, light) + _eye(i, a, -1, blink, gaze) + _eye(i, a, 1, blink, gaze) + _beard(i, a, drop)
-    shapes += _nose(i, a) + _mouth(i, a, rounding) + _hair_front(i) + _brows(i, a) + _glasses(i) + _occluder(i, *occluder)
-    sizes = [len(s[0]) for s in shapes]
-    front = np.repeat([s[1] for s in shapes], sizes)
-    xy = _turn(np.concatenate([s[0] for s in shapes]), front, pose, zoom, shift).ravel().tolist()
-    im = Image.new('RGB', (SIZE * SCALE,) * 2, background) if isinstance(background, tuple) else background.copy()
-    solid, glaze, at = ImageDraw.Draw(im), ImageDraw.Draw(im, 'RGBA'), 0
-    for (_, _, colour, width), n in zip(shapes, sizes):
-        points = xy[2 * at:2 * (at + n)]; at += n
-        draw = glaze if len(colour) == 4 else solid
-        if width: draw.line(points, colour, width)
-        else: draw.polygon(points, colour)
+    if not isinstance(aus, dict): aus = {} if aus is None else dict(zip(AUS, map(float, aus)))
+    a = _NONE | aus
+    shapes = _shapes(identity, a, .15 * a['AU26'], blink, gaze, rounding, light, occluder)
+    front = np.repeat([front for _, front, _, _ in shapes], [len(points) for points, *_ in shapes])
+    xy = _turn(np.concatenate([points for points, *_ in shapes]), front, pose, zoom, shift)
+    im = background.copy() if isinstance(background, Image.Image) else Image.new('RGB', (SIZE * SCALE,) * 2, background)
+    _paint(im, shapes, xy)
     return np.asarray(im.reduce(SCALE))
 
 # %% ../../nbs/data/drawing.ipynb #0b48f07d

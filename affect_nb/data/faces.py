@@ -31,7 +31,9 @@ class FaceList:
     def __getitem__(self, i): # the path of image `i` (int)
         return f'{self.root}/{self.names[int(i)].as_py()}'
 
-    def __repr__(self): return f'{len(self):,} images in {pc.count_distinct(self.groups).as_py():,} folders of {self.root}'
+    def __repr__(self):
+        folders = pc.count_distinct(self.groups).as_py()
+        return f'{len(self):,} images in {folders:,} folders of {self.root}'
 
     @property
     def groups(self): # Arrow array of strings
@@ -43,14 +45,16 @@ class FaceList:
     ): # `FaceList`
         "The images at `idxs`, in that order."
         idxs = np.asarray(idxs)
-        return FaceList(self.root, self.names.take(pa.array(np.flatnonzero(idxs) if idxs.dtype == bool else idxs, pa.int64())))
+        if idxs.dtype == bool: idxs = np.flatnonzero(idxs)
+        return FaceList(self.root, self.names.take(pa.array(idxs, pa.int64())))
 
     def digest(self,
         sizes:int=100_000, # look at this many file sizes at most, evenly spaced
     ) -> str: # 16 hexadecimal digits
         "Digest of the names and sizes, without the root."
         h = hashlib.sha256(str(len(self)).encode())
-        for i in range(0, len(self), 10_000): h.update('\n'.join(self.names.slice(i, 10_000).to_pylist()).encode() + b'\n')
+        for i in range(0, len(self), 10_000):
+            h.update('\n'.join(self.names.slice(i, 10_000).to_pylist()).encode() + b'\n')
         at = np.unique(np.linspace(0, len(self) - 1, min(sizes, len(self))).astype(int))
         h.update(np.array([file_size(self[i]) for i in at], np.int64).tobytes())
         return h.hexdigest()[:16]
@@ -69,7 +73,8 @@ def _to_arrow(names):
     parts = []
     while part := list(islice(names, 50_000)):
         try: parts.append(pa.array(part, pa.large_string()))
-        except UnicodeEncodeError as e: raise InputError(f"{e.object!r}: the file's name is not UTF-8: rename it") from None
+        except UnicodeEncodeError as e:
+            raise InputError(f"{e.object!r}: the file's name is not UTF-8: rename it") from None
     return pa.concat_arrays(parts) if parts else pa.array([], pa.large_string())
 
 # %% ../../nbs/data/faces.ipynb #1c111090
@@ -77,19 +82,22 @@ def _from_csv(path):
     "The sorted names in the column `image` of a CSV file."
     options = pa.csv.ConvertOptions(include_columns=['image'], column_types={'image': pa.large_string()})
     try: names = pa.csv.read_csv(path, convert_options=options)
-    except KeyError: raise InputError(f"{path}: no column 'image': name the column of the paths so in the first line") from None
-    except (pa.ArrowInvalid, OSError) as e: raise InputError(f"{path}: can't be read as CSV ({str(e).splitlines()[0]}): correct the file") from None
+    except KeyError:
+        raise InputError(f"{path}: no column 'image': name the column of the paths so in the first line") from None
+    except (pa.ArrowInvalid, OSError) as e:
+        raise InputError(f"{path}: can't be read as CSV ({str(e).splitlines()[0]}): correct the file") from None
     names = names['image'].combine_chunks().fill_null('')
     bad = pc.match_substring_regex(names, OUTSIDE)
     if pc.any(bad).as_py():
         i = pc.index(bad, True).as_py()
-        raise InputError(f"{path}, line {i + 2}: '{names[i].as_py()[:80]}' is not a path below {Path(path).parent}: write it relative to that folder")
+        raise InputError(f"{path}, line {i + 2}: '{names[i].as_py()[:80]}' is not a path below {Path(path).parent}: "
+                         "write it relative to that folder")
     names = names.unique()
     return names.take(pc.sort_indices(names))
 
 # %% ../../nbs/data/faces.ipynb #300eef33
 def list_faces(
-    root:str|Path, # a folder tree (CASIA-WebFace, WebFace260M, LFW, …), a CelebA root, or a CSV file with a column `image`
+    root:str|Path, # a folder tree (CASIA-WebFace, LFW, …), a CelebA root, or a CSV file with a column `image`
 ) -> FaceList: # every image, sorted
     "List unlabelled faces; a missing root, or one without images, raises `InputError`."
     root = Path(root)
@@ -98,7 +106,9 @@ def list_faces(
         aligned = root/'Img'/'img_align_celeba' # CelebA keeps its uncropped images beside these
         root = aligned if aligned.is_dir() else root
         try: faces = FaceList(root, _to_arrow(_walk(root)))
-        except OSError as e: raise InputError(f"{e.filename or root}: can't be listed ({e.strerror}): make the folder readable") from None
+        except OSError as e:
+            raise InputError(f"{e.filename or root}: can't be listed ({e.strerror}): "
+                             "make the folder readable") from None
     else: raise InputError(f"{root}: no such folder (or CSV list) of faces: check the path")
     if not len(faces): raise InputError(f"{root}: no image here: expected files ending in {', '.join(SUFFIXES)}")
     return faces

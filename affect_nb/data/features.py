@@ -70,7 +70,8 @@ def open_features(
     except (OSError, ValueError, KeyError, TypeError) as e:
         raise Damaged(f"{folder}: these features can't be read ({str(e).splitlines()[0]}): {again}") from None
     if about['name'] != folder.name:
-        raise InputError(f"{folder}: these features were stored as {about['name']}, for another model or other data: {again}")
+        raise InputError(f"{folder}: these features were stored as {about['name']}, for another model or other data: "
+                         f"{again}")
     if not np.array_equal(index[INDEX].astype(str), df[INDEX].astype(str)):
         raise InputError(f"{folder}: these features belong to other frames than the table asks for: {again}")
     return np.load(folder/'features.npy', mmap_mode='r')
@@ -79,14 +80,14 @@ def open_features(
 THREADS = 2 # of PyTorch during an extraction: another number gives other last digits
 
 def extract_features(
-    build, # called only where features are missing: returns a backbone, images `(m, 3, h, w)` → features `(m, d)`, and its `img_size`, `mean`, `std`
+    build, # called only where features are missing: returns a backbone, and a dictionary `img_size`, `mean`, `std`
     df:pd.DataFrame, # frames table, n rows
     folder:str|Path, # the store, named after the digests of model and data
     batch_size:int=128, # frames
     workers:int=0, # processes that decode
     threads:int=THREADS, # of PyTorch
 ) -> np.ndarray: # `(n, d)` float32 memory map
-    "Features of all frames: computed and stored at the first call, opened at every other; of other frames raise `InputError`."
+    "Features of all frames: computed and stored at the first call, opened at every other (then as `open_features`)."
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder/'lock'):

@@ -41,8 +41,10 @@ def _png_header(data):
 def _webp_header(data):
     "The same of a WebP file's bytes, in its three kinds: extended, lossless and lossy."
     kind, complete = data[12:16], len(data) >= 8 + int.from_bytes(data[4:8], 'little')
-    if kind == b'VP8X': return 1 + int.from_bytes(data[24:27], 'little'), 1 + int.from_bytes(data[27:30], 'little'), complete
-    if kind == b'VP8L': bits = int.from_bytes(data[21:25], 'little'); return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF), complete
+    if kind == b'VP8X':
+        return 1 + int.from_bytes(data[24:27], 'little'), 1 + int.from_bytes(data[27:30], 'little'), complete
+    if kind == b'VP8L':
+        bits = int.from_bytes(data[21:25], 'little'); return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF), complete
     if kind == b'VP8 ': w, h = struct.unpack_from('<HH', data, 26); return w & 0x3FFF, h & 0x3FFF, complete
 
 def _bmp_header(data):
@@ -75,7 +77,8 @@ def _bytes(path, limit):
         with open(path, 'rb') as f: return f.read()
     except (OSError, ValueError) as e:
         if isinstance(e, InputError): raise
-        say = 'no such image' if isinstance(e, FileNotFoundError) else f"can't be read ({getattr(e, 'strerror', None) or e})"
+        missing = isinstance(e, FileNotFoundError)
+        say = 'no such image' if missing else f"can't be read ({getattr(e, 'strerror', None) or e})"
         raise InputError(f"{path}: {say}: check the path, or remove the image from the list") from None
 
 def read_image(
@@ -89,7 +92,8 @@ def read_image(
     w, h, complete = head
     if w * h > max_pixels: raise InputError(f"{path}: {w}×{h} is {w*h:,} pixels, more than the {max_pixels:,} "
                                             "allowed: resize it or remove it")
-    if not complete: raise InputError(f"{path}: the image is cut short (its end is missing): copy it again or remove it")
+    if not complete:
+        raise InputError(f"{path}: the image is cut short (its end is missing): copy it again or remove it")
     try: bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error: bgr = None
     if bgr is None: raise InputError(f"{path}: the image can't be decoded: copy it again or remove it")
@@ -119,6 +123,8 @@ def with_images(
     there = df['image'].isin(existing_images(root, folders))
     if not there.any():
         raise InputError(f"{root}: none of the {len(df):,} listed frames has an image here, the first would be "
-                         f"{Path(root)/df['image'].iloc[0]}: give the folder that holds the images, or correct the list")
-    if not there.all(): warnings.warn(f"{(~there).sum():,} of {len(df):,} listed frames have no image in {root} and are left out")
+                         f"{Path(root)/df['image'].iloc[0]}: give the folder that holds the images, or correct the "
+                         "list")
+    if not there.all():
+        warnings.warn(f"{(~there).sum():,} of {len(df):,} listed frames have no image in {root} and are left out")
     return df[there].assign(image=str(root).rstrip('/') + '/' + df['image'])

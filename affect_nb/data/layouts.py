@@ -22,7 +22,7 @@ from ..labels import AUS, BASIC, COMPOUNDS, RAF_COMPOUNDS
 
 # %% ../../nbs/data/layouts.ipynb #82d62391
 def _act(r, i, t, names):
-    "Action units `(s, 12)`, strength of each of the k `names` `(s, k)`, and valence and arousal `(s, 2)` over the times `t` `(s,)`."
+    "Action units `(s, 12)`, strength of the `names` `(s, k)`, valence and arousal `(s, 2)` at the times `t` `(s,)`."
     aus, strength, place = np.zeros((len(t), 12)), np.zeros((len(t), len(names))), np.zeros((len(t), 2))
     part = (t[-1] - t[0]) / len(names)
     for k, name in enumerate(names):
@@ -52,8 +52,9 @@ def _portrait(i, name, r):
     return _film(i, [name], r)
 
 # %% ../../nbs/data/layouts.ipynb #6bf51f69
-BP4D_AUS = (1, 2, 4, 5, 6, 7, *range(9, 21), 22, 23, 24, *range(27, 40)) # the columns of the official files; no frame is coded for AU25 and AU26
-_DRAWN = [(BP4D_AUS.index(int(au[2:])), k) for k, au in enumerate(AUS) if int(au[2:]) in BP4D_AUS] # column of the file, column of `AUS`
+BP4D_AUS = (1, 2, 4, 5, 6, 7, *range(9, 21), 22, 23, 24, *range(27, 40)) # the columns of the official files
+_UNITS = [int(au[2:]) for au in AUS]
+_DRAWN = [(BP4D_AUS.index(n), k) for k, n in enumerate(_UNITS) if n in BP4D_AUS] # column of the file, of `AUS`
 
 def _write_task(root, subject, task, v, r, pad):
     "One task of one subject: the codes of all frames, and the images of nearly all."
@@ -63,7 +64,8 @@ def _write_task(root, subject, task, v, r, pad):
     codes[:, at] = v.aus[:, unit] >= PRESENT
     codes[r.random(codes.shape) < .01] = 9
     rows = np.vstack([(0, *BP4D_AUS), np.column_stack([number, codes])])
-    (root/'AUCoding'/'AU_OCC'/f'{subject}_{task}.csv').write_text('\n'.join(','.join(map(str, row)) for row in rows) + '\n')
+    lines = [','.join(map(str, row)) for row in rows]
+    (root/'AUCoding'/'AU_OCC'/f'{subject}_{task}.csv').write_text('\n'.join(lines) + '\n')
     folder = root/subject/task; folder.mkdir(parents=True)
     for k in np.flatnonzero(r.random(len(number)) >= .02):
         save_jpeg(render(v, k), folder/f'{number[k]:0{pad}d}.jpg', v.photo[k]['quality'])
@@ -79,7 +81,8 @@ def write_bp4d(
     "Write a drawn data set in BP4D's layout; an unusable size or folder raises `InputError`."
     check_sizes(subjects=(subjects, 1), tasks=(tasks, 1), frames=(frames, 1), seed=(seed, 0))
     if subjects > 999 or tasks > 99:
-        raise InputError(f'{subjects} subjects with {tasks} tasks: names such as F001_T1 have room for 999 and 99, choose fewer')
+        raise InputError(f'{subjects} subjects with {tasks} tasks: '
+                         'names such as F001_T1 have room for 999 and 99, choose fewer')
     who, count = {}, dict(F=0, M=0)
     with new_folder(out) as root:
         (root/'AUCoding'/'AU_OCC').mkdir(parents=True)
@@ -92,7 +95,8 @@ def write_bp4d(
             who[subject] = p
             for j in range(tasks):
                 r = np.random.default_rng([seed, p, 7, j])
-                _write_task(root, subject, f'T{j + 1}', make_video(i, '', frames, r, first=k * tasks + j), r, pad=(0, 4, 5)[k % 3])
+                v = make_video(i, '', frames, r, first=k * tasks + j)
+                _write_task(root, subject, f'T{j + 1}', v, r, pad=(0, 4, 5)[k % 3])
         write_about(root, layout='BP4D', seed=seed, tasks=tasks, frames_per_task=frames, person_of_subject=who)
     return Path(out)
 
@@ -102,7 +106,7 @@ RAF_SHARES = dict( # class 1, 2… → about its share in RAF-DB, in percent
     compound=dict(zip(RAF_COMPOUNDS, (14, 6, 3, 4, 3, 16, 4, 14, 3, 21, 4))))
 
 def _deal(shares, n, r):
-    "Class numbers 1…k of `n` pictures in random order: four of each class (fewer if `n` is small), the others by `shares`."
+    "Classes 1…k of `n` pictures in random order: four of each (fewer if `n` is small), the others by `shares`."
     share, low = np.array(list(shares)) / sum(shares), min(4, n // len(shares))
     count = low + ((n - low * len(share)) * share).astype(int)
     count[count.argmax()] += n - count.sum()
@@ -130,7 +134,8 @@ def write_raf_db(
     seed:int=0, # number of the world: another seed, other people
 ) -> Path: # `out`, with `basic/` and `compound/`
     "Write a drawn data set in RAF-DB's layout; an unusable size or folder raises `InputError`."
-    check_sizes(train=(train, 7), val=(val, 7), compound_train=(compound_train, 11), compound_val=(compound_val, 11), seed=(seed, 0))
+    check_sizes(train=(train, 7), val=(val, 7), compound_train=(compound_train, 11), compound_val=(compound_val, 11),
+                seed=(seed, 0))
     sizes = dict(basic=dict(train=train, val=val), compound=dict(train=compound_train, val=compound_val))
     with new_folder(out) as root:
         for kind, shares in RAF_SHARES.items():
@@ -175,7 +180,7 @@ def write_c_expr(
     return Path(out)
 
 # %% ../../nbs/data/layouts.ipynb #dfb0f00b
-AFFECTNET = ('Neutral', 'Happiness', 'Sadness', 'Surprise', 'Fear', 'Disgust', 'Anger', 'Other') # classes 0…7; the last is Contempt
+AFFECTNET = ('Neutral', 'Happiness', 'Sadness', 'Surprise', 'Fear', 'Disgust', 'Anger', 'Other') # 0…7; 7 is Contempt
 
 def _write_affectnet(folder, part, n, seed):
     "The pictures and annotations of one part; the classes are dealt in turn."
@@ -185,7 +190,8 @@ def _write_affectnet(folder, part, n, seed):
         p, c = person(part, 30_000 + k), k % len(AFFECTNET)
         v = _portrait(make_identity(p, seed), AFFECTNET[c], np.random.default_rng([seed, p, 10]))
         name = f'{7 * k + 3}'
-        save_jpeg(np.asarray(Image.fromarray(render(v, 0)).resize((224, 224), Image.BILINEAR)), images/f'{name}.jpg', v.photo[0]['quality'])
+        im = Image.fromarray(render(v, 0)).resize((224, 224), Image.BILINEAR)
+        save_jpeg(np.asarray(im), images/f'{name}.jpg', v.photo[0]['quality'])
         numbers = dict(exp=c, val=round(float(v.valence[0]), 4), aro=round(float(v.arousal[0]), 4))
         for key, x in numbers.items(): np.save(notes/f'{name}_{key}.npy', np.array(str(x) if k % 2 else x))
 
@@ -195,7 +201,7 @@ def write_affectnet(
     val:int=20, # pictures to validate on
     seed:int=0, # number of the world: another seed, other people
 ) -> Path: # `out`, with `train_set/` and `val_set/`
-    "Write a drawn data set in the layout of AffectNet's release of 2021; an unusable size or folder raises `InputError`."
+    "Write a drawn data set as AffectNet's release of 2021; an unusable size or folder raises `InputError`."
     check_sizes(train=(train, 1), val=(val, 1), seed=(seed, 0))
     with new_folder(out) as root:
         for part, n in dict(train=train, val=val).items(): _write_affectnet(root/f'{part}_set', part, n, seed)

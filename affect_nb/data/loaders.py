@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from .images import read_image
 from ..files import InputError
 from ..frames import annotated, targets
+from ..labels import COLUMNS
 
 # %% ../../nbs/data/loaders.ipynb #41de7656
 class Windows:
@@ -31,21 +32,30 @@ class Windows:
         seed:int=0, # of that permutation
     ):
         hop = hop or seq_len
-        if not 1 <= hop <= seq_len: raise InputError(f"hop (W) is {hop}, but must be between 1 and seq_len (S), here {seq_len}: "
-                                                     f"otherwise frames would be in no window")
+        if not 1 <= hop <= seq_len:
+            raise InputError(f"hop (W) is {hop}, but must be between 1 and seq_len (S), here {seq_len}: "
+                             f"otherwise frames would be in no window")
         self.n, self.seq_len, self.shuffle, self.seed = len(df), seq_len, shuffle, seed
-        video = df.groupby(['source', 'split', 'video'], sort=False, observed=True).ngroup().to_numpy()
-        first = np.flatnonzero(np.diff(video, prepend=-1))
-        if len(np.unique(video)) != len(first): raise InputError("the frames table isn't sorted by video: pass it through make_frames")
-        length = np.diff(np.append(first, self.n))
+        first, length = self._videos(df)
         per_video = 1 + np.maximum(0, -(-(length - seq_len) // hop))
         k = np.arange(per_video.sum()) - np.repeat(np.cumsum(per_video) - per_video, per_video)
         self.starts = np.repeat(first, per_video) + k * hop
         self.ends = np.minimum(self.starts + seq_len, np.repeat(first + length, per_video))
-        if tasks is not None:
-            labelled = np.append(0, np.cumsum(annotated(df, tasks)))
-            keep = labelled[self.ends] > labelled[self.starts]
-            self.starts, self.ends = self.starts[keep], self.ends[keep]
+        if tasks is not None: self._keep_labelled(annotated(df, tasks))
+
+    def _videos(self, df):
+        "First row and length of each video."
+        video = df.groupby(['source', 'split', 'video'], sort=False, observed=True).ngroup().to_numpy()
+        first = np.flatnonzero(np.diff(video, prepend=-1))
+        if len(np.unique(video)) != len(first):
+            raise InputError("the frames table isn't sorted by video: pass it through make_frames")
+        return first, np.diff(np.append(first, self.n))
+
+    def _keep_labelled(self, labelled):
+        "Leave out the windows without any of the frames that are `labelled` `(n,)`."
+        before = np.append(0, np.cumsum(labelled))
+        keep = before[self.ends] > before[self.starts]
+        self.starts, self.ends = self.starts[keep], self.ends[keep]
 
     def __len__(self): return len(self.starts)
 
@@ -116,7 +126,7 @@ def warp(
     size:int, # side of the result, pixels
     out:np.ndarray, # `(size, size, 3)` uint8, written
 ) -> None:
-    "Crop, turn, flip and resize in one interpolation: bicubic when enlarging, bilinear otherwise; borders are replicated."
+    "Crop, turn, flip and resize in one interpolation: bicubic when enlarging, else bilinear; borders are replicated."
     h, w = image.shape[:2]
     to_unit = np.array([[2 / size, 0, 1 / size - 1], [0, 2 / size, 1 / size - 1], [0, 0, 1]])
     to_pixel = np.array([[w / 2, 0, w / 2 - .5], [0, h / 2, h / 2 - .5]])
@@ -136,7 +146,8 @@ def colour_matrices(
     n = len(grey)
     if aug is None: return np.tile(np.eye(3, 4), (n, 1, 1))
     u = lambda r: rng.uniform(-r, r, n)
-    bright, contrast, sat, hue = 1 + u(aug.brightness), 1 + u(aug.contrast), 1 + u(aug.saturation), 2 * np.pi * u(aug.hue)
+    bright, contrast, sat = 1 + u(aug.brightness), 1 + u(aug.contrast), 1 + u(aug.saturation)
+    hue = 2 * np.pi * u(aug.hue)
     turn = np.zeros((n, 3, 3))
     turn[:, 0, 0] = 1
     turn[:, 1, 1] = turn[:, 2, 2] = sat * np.cos(hue)
@@ -158,7 +169,8 @@ def to_float(
     m = colour_matrices(aug, grey, rng)
     m = np.concatenate([m[:, :, :3] / 255, m[:, :, 3:] - np.asarray(mean)[:, None]], 2) / np.asarray(std)[:, None]
     x = np.empty((n, 3, h, w), np.float32)
-    for image, matrix, out in zip(images, m, x): out[:] = cv2.transform(image.astype(np.float32), matrix).transpose(2, 0, 1)
+    for image, matrix, out in zip(images, m, x):
+        out[:] = cv2.transform(image.astype(np.float32), matrix).transpose(2, 0, 1)
     return torch.from_numpy(x)
 
 # %% ../../nbs/data/loaders.ipynb #abc02f94
@@ -171,7 +183,8 @@ def load_images(
 ) -> torch.Tensor: # `(n, 3, h, w)` float32
     "Decode, augment and normalise images."
     out = np.empty((len(paths), img_size, img_size, 3), np.uint8)
-    for i, (path, m) in enumerate(zip(paths, affine_matrices(aug, len(paths), rng))): warp(read_image(path), m, img_size, out[i])
+    for i, (path, m) in enumerate(zip(paths, affine_matrices(aug, len(paths), rng))):
+        warp(read_image(path), m, img_size, out[i])
     if aug and aug.cutout: cutout(out, aug.cutout, rng)
     return to_float(out, mean, std, aug, rng)
 
@@ -183,7 +196,8 @@ def cutout(
     "Blank a random square of each image to grey."
     n, size = len(images), images.shape[1]
     k = int(size * side)
-    for image, (top, left) in zip(images, rng.integers(0, size - k + 1, (n, 2))): image[top:top + k, left:left + k] = 128
+    for image, (top, left) in zip(images, rng.integers(0, size - k + 1, (n, 2))):
+        image[top:top + k, left:left + k] = 128
 
 # %% ../../nbs/data/loaders.ipynb #ccb9b76e
 class WindowDataset(Dataset):
@@ -199,10 +213,11 @@ class WindowDataset(Dataset):
         others:np.ndarray|None=None, # `(n, d)` features of other models, to be fused; None: none
         seed:int=0, # of the augmentation
     ):
-        self.paths, self.targets, self.windows = df['image'].to_numpy(object), targets(df), windows
+        self.paths, self.windows = df['image'].to_numpy(object), windows
+        padding = np.full((1, len(COLUMNS)), np.nan, np.float32) # row −1
+        self.targets = np.vstack([targets(df), padding])
         self.img_size, self.mean, self.std, self.aug = img_size, mean, std, aug
         self.features, self.others, self.seed = features, others, seed
-        self.targets = np.vstack([self.targets, np.full((1, self.targets.shape[1]), np.nan, np.float32)]) # row −1: padding
 
     def __len__(self): return len(self.windows)
 
@@ -213,23 +228,24 @@ class WindowDataset(Dataset):
 @patch
 def __getitems__(self:WindowDataset,
     batch:tuple, # (epoch, numbers of windows)
-) -> tuple: # x `(b, s, 3, h, w)` or `(b, s, d)`; other `(b, s, d)` or None; mask `(b, s)` True = a real frame; y `(b, s, 21)`; rows `(b, s)`
-    "One batch of windows; padded positions are zero in `x` and NaN in `y`."
+) -> tuple: # `(x, other, mask, y, rows)`, shaped as above
+    "One batch of windows; padded positions are zero in `x` and `other`, and NaN in `y`."
     epoch, idx = batch
     rows = self.windows.rows(np.asarray(idx))
-    flat, real = rows.ravel(), rows.ravel() >= 0
+    real = rows >= 0
     def scatter(part):
-        if real.all(): return part.reshape(*rows.shape, *part.shape[1:])
-        whole = torch.zeros(len(flat), *part.shape[1:])
+        shape = *rows.shape, *part.shape[1:]
+        if real.all(): return part.reshape(shape)
+        whole = torch.zeros(shape)
         whole[torch.from_numpy(real)] = part
-        return whole.reshape(*rows.shape, *part.shape[1:])
-    lookup = lambda store: None if store is None else scatter(torch.from_numpy(np.asarray(store[flat[real]], np.float32)))
-    x = lookup(self.features)
-    if x is None:
+        return whole
+    def lookup(store): return scatter(torch.from_numpy(np.asarray(store[rows[real]], np.float32)))
+    if self.features is None:
         rng = np.random.default_rng((self.seed, epoch, int(idx[0])))
-        x = scatter(load_images(self.paths[flat[real]], self.img_size, self.mean, self.std, self.aug, rng))
-    y = torch.from_numpy(self.targets[rows])
-    return x, lookup(self.others), torch.from_numpy(rows >= 0), y, torch.from_numpy(rows)
+        x = scatter(load_images(self.paths[rows[real]], self.img_size, self.mean, self.std, self.aug, rng))
+    else: x = lookup(self.features)
+    other = None if self.others is None else lookup(self.others)
+    return x, other, torch.from_numpy(real), torch.from_numpy(self.targets[rows]), torch.from_numpy(rows)
 
 # %% ../../nbs/data/loaders.ipynb #66087c02
 class Batches:
@@ -246,11 +262,12 @@ class Batches:
     def __len__(self): return self.n // self.size if self.shuffle else -(-self.n // self.size)
 
     def __iter__(self):
-        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.n) if self.shuffle else np.arange(self.n)
+        order = np.arange(self.n)
+        if self.shuffle: order = np.random.default_rng((self.seed, self.epoch)).permutation(self.n)
         for i in range(self.first, len(self)): yield self.epoch, order[i * self.size:(i + 1) * self.size]
 
 def make_loader(
-    ds:Dataset, # with `__getitems__((epoch, indices))`, `n_inp` and `seq_len`, such as `WindowDataset`; with `batches(size, seed)` where its order is its own
+    ds:Dataset, # such as `WindowDataset`; with `batches(size, seed)` where its order is its own
     frames:int, # batch size, counted in frames (b·s), so that S does not change the batch that CCC is computed on
     shuffle:bool=False, # True for training
     seed:int=0, # of the order
@@ -261,7 +278,7 @@ def make_loader(
     sampler = ds.batches(size, seed) if shuffle and hasattr(ds, 'batches') else Batches(len(ds), size, shuffle, seed)
     dl = DataLoader(ds, batch_sampler=sampler, num_workers=workers, collate_fn=_same,
                     worker_init_fn=_one_thread, pin_memory=torch.cuda.is_available(),
-                    generator=torch.Generator()) # its own: iterating leaves the global random state alone, so that a resumed epoch continues exactly
+                    generator=torch.Generator())
     dl.n_inp = ds.n_inp
     return dl
 

@@ -42,7 +42,7 @@ class Project:
     faces: list = field(default_factory=list) # unlabelled corpora: `FaceList`s
     embedded: bool = False # drawn faces: they test the software, not the paper
     source: str = '' # what `data` was
-    where: dict = field(default_factory=dict) # key of `EXTRA` → its root (of `table`: a list of files), or a function that draws it and returns its root
+    where: dict = field(default_factory=dict) # key of `EXTRA` → its root (`table`: files), or a function that draws it
 
     def __post_init__(self): self._frames, self._digests = {}, {}
 
@@ -50,11 +50,13 @@ class Project:
         return self.frames[self.frames['split'] == name].reset_index(drop=True)
 
     @cached_property
-    def annotations(self) -> dict: # split → number of annotated frames of each task, and `longest`: frames of the longest video
+    def annotations(self) -> dict: # split → annotated frames of each task, and `longest`: frames of the longest video
         "What there is to train on and to validate with."
         f = self.frames
-        there = pd.DataFrame({t: annotated(f, [t]) for t in TASKS[:4]}, index=f.index).groupby(f['split'].astype(str)).sum()
-        there['longest'] = f.groupby(['source', 'split', 'video'], observed=True).size().groupby('split', observed=True).max()
+        labels = pd.DataFrame({t: annotated(f, [t]) for t in TASKS[:4]}, index=f.index)
+        there = labels.groupby(f['split'].astype(str)).sum()
+        videos = f.groupby(['source', 'split', 'video'], observed=True).size()
+        there['longest'] = videos.groupby('split', observed=True).max()
         return there.reindex(['train', 'val'], fill_value=0).T.to_dict()
 
     @property
@@ -231,8 +233,10 @@ def read_project_file(
     "Read a project file; unknown keys, missing paths, a path in another form, or no labelled data raise `InputError`."
     file = Path(file)
     try: given = yaml.safe_load(file.read_text(encoding='utf-8-sig'))
-    except (yaml.YAMLError, UnicodeDecodeError) as e: raise InputError(f"{file} is not a YAML file: {str(e).splitlines()[0]}") from None
-    if not isinstance(given, dict): raise InputError(f"{file} must be a list of lines such as 'aff_wild2: /data/s-Aff-Wild2'")
+    except (yaml.YAMLError, UnicodeDecodeError) as e:
+        raise InputError(f"{file} is not a YAML file: {str(e).splitlines()[0]}") from None
+    if not isinstance(given, dict):
+        raise InputError(f"{file} must be a list of lines such as 'aff_wild2: /data/s-Aff-Wild2'")
     for key in given:
         if key not in SETS: raise InputError(f"{file}: unknown data set '{key}': choose from {', '.join(SETS)}")
     given = {k: _paths(file, k, v) for k, v in given.items() if v}
@@ -294,7 +298,7 @@ def _from_file(path):
     return Project(frames, faces, source=path.name, where=given)
 
 def open_project(
-    data:str|Path='', # the root of a data set, a project file, a reader 'package.module:name', or '' for the embedded faces
+    data:str|Path='', # root of a data set, project file, reader 'package.module:name', or '' for the embedded faces
     embedded:dict|None=None, # settings of the embedded faces, where `data` is empty
     cache:str|Path='runs/data', # folder for drawn data sets
 ) -> Project: # raises `InputError`

@@ -21,7 +21,8 @@ from ..frames import make_frames
 from ..labels import BASIC, RAF_COMPOUNDS
 
 # %% ../../nbs/data/raf_db.ipynb #6d5c603e
-RAF_CLASSES = MappingProxyType(dict(basic=(*BASIC, 'Neutral'), compound=tuple(RAF_COMPOUNDS))) # names of the classes 1, 2, …
+RAF_CLASSES = MappingProxyType(dict( # names of the classes 1, 2, …
+    basic=(*BASIC, 'Neutral'), compound=tuple(RAF_COMPOUNDS)))
 
 # %% ../../nbs/data/raf_db.ipynb #0065d72e
 _LINE = re.compile(r'((train|test)_[0-9]{1,9})\.jpg[ \t]+([0-9]{1,3})[ \t]*')
@@ -29,7 +30,7 @@ _LINE = re.compile(r'((train|test)_[0-9]{1,9})\.jpg[ \t]+([0-9]{1,3})[ \t]*')
 def read_list(
     folder:str|Path, # `basic` or `compound`, with `EmoLabel` in it
     classes:tuple, # names of the classes 1, 2, …
-) -> pd.DataFrame: # `image` (relative to `folder`), `video`, `group`, `split` and `name` (of the class), one row per line
+) -> pd.DataFrame: # `image` (below `folder`), `video`, `group`, `split` and `name` (of the class), one row per line
     "The list of one part of RAF-DB; a bad line raises `InputError` with its number."
     tried = [Path(folder)/'EmoLabel'/name for name in ('list_patition_label.txt', 'list_partition_label.txt')]
     path = next((p for p in tried if p.is_file()), None)
@@ -37,19 +38,25 @@ def read_list(
     rows, seen = [], {}
     for i, line in enumerate(read_lines(path), 1):
         m = _LINE.fullmatch(line)
-        if m is None: raise InputError(f"{path}, line {i}: '{line[:60]}' is not of the form 'train_00001.jpg 5': correct the line or delete it")
+        if m is None:
+            raise InputError(f"{path}, line {i}: '{line[:60]}' is not of the form 'train_00001.jpg 5': "
+                             "correct the line or delete it")
         stem, part, k = m[1], m[2], int(m[3])
         if not 1 <= k <= len(classes):
-            raise InputError(f"{path}, line {i}: class {k} is unknown, it must be from 1 to {len(classes)}: correct the line or delete it")
-        if stem in seen: raise InputError(f"{path}, line {i}: {stem}.jpg is in line {seen[stem]} already: delete one of the two")
+            raise InputError(f"{path}, line {i}: class {k} is unknown, it must be from 1 to {len(classes)}: "
+                             "correct the line or delete it")
+        if stem in seen:
+            raise InputError(f"{path}, line {i}: {stem}.jpg is in line {seen[stem]} already: delete one of the two")
         seen[stem] = i
-        rows.append((f'Image/aligned/{stem}_aligned.jpg', stem, stem, 'train' if part == 'train' else 'val', classes[k - 1]))
+        split = dict(train='train', test='val')[part]
+        rows.append((f'Image/aligned/{stem}_aligned.jpg', stem, stem, split, classes[k - 1]))
     return pd.DataFrame(rows, columns=['image', 'video', 'group', 'split', 'name'])
 
 # %% ../../nbs/data/raf_db.ipynb #616d28ea
 def _read(root, kind, split):
     "The pictures of one part with their class's `name`, for the splits asked for."
-    if split not in (None, 'train', 'val'): raise InputError(f"unknown split '{split}': choose from train, val, or None for both")
+    if split not in (None, 'train', 'val'):
+        raise InputError(f"unknown split '{split}': choose from train, val, or None for both")
     folder = Path(root)/kind
     df = read_list(folder, RAF_CLASSES[kind])
     if split: df = df[df['split'] == split]
@@ -61,7 +68,7 @@ def read_basic(
     root:str|Path, # RAF-DB root, with `basic/` in it
     split:str|None, # 'train', 'val' (RAF-DB's test files), or None for both
 ) -> pd.DataFrame: # frames table with `expr` and the six of `BASIC`
-    "Read the basic part of RAF-DB; a bad line raises `InputError`, listed pictures that are missing are left out with a warning."
+    "Read the basic part; a bad line raises `InputError`, pictures that are missing are left out with a warning."
     df = _read(root, 'basic', split)
     return make_frames(pd.concat([df.assign(expr=df['name']), multi_hot(df['name'])], axis=1), source='raf_db_basic')
 
@@ -70,6 +77,6 @@ def read_compound(
     root:str|Path, # RAF-DB root, with `compound/` in it
     split:str|None, # 'train', 'val' (RAF-DB's test files), or None for both
 ) -> pd.DataFrame: # frames table with two ones among the six of `BASIC`
-    "Read the compound part of RAF-DB; a bad line raises `InputError`, listed pictures that are missing are left out with a warning."
+    "Read the compound part; a bad line raises `InputError`, pictures that are missing are left out with a warning."
     df = _read(root, 'compound', split)
     return make_frames(pd.concat([df, multi_hot(df['name'])], axis=1), source='raf_db_compound')

@@ -53,7 +53,9 @@ def prototype(
     return np.array([units.get(u, 0.) for u in AUS]), place
 
 # %% ../../nbs/data/synthetic.ipynb #bb1f35a4
-ONSET, PRESENT, FPS = .25, .3, 30 # an expression's name counts from this strength on, an action unit from this intensity on
+ONSET = .25 # from this strength on an expression's name counts
+PRESENT = .3 # from this intensity on an action unit is present
+FPS = 30
 
 def drift(
     r:np.random.Generator, # source of the random numbers
@@ -93,13 +95,14 @@ class Video:
     photo:list           # s dictionaries of `photograph`'s parameters
 
 # %% ../../nbs/data/synthetic.ipynb #10e833fd
-DECK = ('Happiness', 'Anger', 'Surprise', 'Sadness', 'Disgust', 'Happiness', 'Fear', 'Other', # dealt in turn over the episodes of a part
-        'Sadness', 'Surprise', 'Anger', 'Disgust', 'Happiness', 'Other', 'Fear', 'Sadness')
+DECK = ( # dealt in turn over the episodes of a part
+    'Happiness', 'Anger', 'Surprise', 'Sadness', 'Disgust', 'Happiness', 'Fear', 'Other',
+    'Sadness', 'Surprise', 'Anger', 'Disgust', 'Happiness', 'Other', 'Fear', 'Sadness')
 
 def _count(length): return 1 + (length > 24) + (length > 60)
 
 def _episodes(r, t, first):
-    "Intensities `(s, 12)`, strength of each class `(s, 8)` and place `(s, 2)` of one to three episodes, the first being `DECK[first]`."
+    "Intensities `(s, 12)`, strength of each class `(s, 8)` and place `(s, 2)` of the episodes from `DECK[first]` on."
     aus, strength, place = np.zeros((len(t), 12)), np.zeros((len(t), 8)), np.zeros((len(t), 2))
     seconds, n = t[-1] - t[0], _count(len(t))
     for k in range(n):
@@ -147,6 +150,7 @@ def _backdrop(r):
         else: draw.ellipse((x, y, x + abs(w) / 3, y + abs(w) / 3), fill=colour)
     return im.reduce(6).filter(ImageFilter.GaussianBlur(float(r.uniform(1, 3)))).resize((side, side), Image.BILINEAR)
 
+# %% ../../nbs/data/synthetic.ipynb #7117a620
 def camera(
     r:np.random.Generator, # source of the random numbers
     t:np.ndarray, # `(s,)` times in seconds
@@ -215,9 +219,12 @@ def render(
     return photograph(draw_face(video.identity, video.aus[k], **video.face[k]), **video.photo[k])
 
 # %% ../../nbs/data/synthetic.ipynb #7e4c656e
-PART_FILES = dict(train='training_set_annotations.txt', val='validation_set_annotations.txt', held_out='held_out_set_annotations.txt')
-TEST_LIST, GENERATOR = 'MTL_Challenge_test_set_release.txt', 1 # the second: the generator's version
-VALID = dict(train=dict(AU=.73, VA=.71, EXPR=.64), val=dict(AU=1, VA=1, EXPR=.58), held_out=dict(AU=1, VA=1, EXPR=.58)) # annotated shares
+PART_FILES = dict(train='training_set_annotations.txt', val='validation_set_annotations.txt',
+                  held_out='held_out_set_annotations.txt')
+TEST_LIST = 'MTL_Challenge_test_set_release.txt'
+GENERATOR = 1 # version of what is drawn: another one is drawn anew
+VALID = dict( # annotated shares
+    train=dict(AU=.73, VA=.71, EXPR=.64), val=dict(AU=1, VA=1, EXPR=.58), held_out=dict(AU=1, VA=1, EXPR=.58))
 REPEATED = (142382 - 141431) / 141431 # official share of repeated lines
 HEADER = 'image,valence,arousal,expression,aus'
 
@@ -230,7 +237,7 @@ def person(
 
 # %% ../../nbs/data/synthetic.ipynb #be34f6d7
 def _names(who, k, videos, r):
-    "Names of a person's videos, in the forms that the official ones have; the number belongs to one video of one person."
+    "Names of a person's videos in the official forms; the number belongs to one video of one person."
     n = [100 + (videos + 3) * who + j for j in range(max(1, videos + int(r.integers(-1, 2))))]
     forms = ('{}', '{}-30-1280x720', 'video{}_1', '{}', '{}-60-1920x1080', '{}-30-640x360-1')
     names = [forms[int(r.integers(len(forms)))].format(x) for x in n]
@@ -336,7 +343,8 @@ def write_aff_wild2(
             (root/PART_FILES[part]).write_text('\n'.join([HEADER, *lines]) + '\n')
         names = dict.fromkeys(l.split(',')[0] for l in lines)
         (root/TEST_LIST).write_text('\n'.join([HEADER, *names]) + '\n')
-        write_about(root, layout='Aff-Wild2, multi-task', seed=seed, videos_per_person=videos, persons=sizes, person_of_video=who)
+        write_about(root, layout='Aff-Wild2, multi-task', seed=seed, videos_per_person=videos, persons=sizes,
+                    person_of_video=who)
     return Path(out)
 
 # %% ../../nbs/data/synthetic.ipynb #46585000
