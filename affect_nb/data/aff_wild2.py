@@ -204,7 +204,7 @@ def per_video_folder(
             for b in _SPLIT_FOLDERS[split]:
                 if (d/a/b).is_dir(): return d/a/b
 
-def _header(path, head, task):
+def _columns_of(path, head, task):
     "The names in line 1 of a per-video file."
     names = [n.strip() for n in head.split(',')]
     known = dict(VA=('valence', 'arousal'), AU=AUS, EXPR=EXPRS)[task]
@@ -216,7 +216,7 @@ def _header(path, head, task):
 def _read_video(path, task):
     "The labels of one per-video file, one row per frame, with `video`, `frame` and `image`."
     head, *lines = read_lines(path)
-    names = _header(path, head, task)
+    names = _columns_of(path, head, task)
     if not lines: raise InputError(f"{path}: there is no line under the header: get the file again from its source")
     columns = ['expr'] if task == 'EXPR' else names
     _, x = _parse(path, lines, 2, columns, names=False)

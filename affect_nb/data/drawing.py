@@ -6,7 +6,7 @@ Docs: https://affect-nb.github.io/affect_nb/data/drawing.html.md"""
 
 # %% auto #0
 __all__ = ['SKINS', 'HAIRS', 'IRISES', 'CLOTHES', 'STYLES', 'OCCLUDERS', 'SIZE', 'SCALE', 'Identity', 'make_identity',
-           'draw_face', 'contact_sheet', 'show_faces', 'photograph', 'save_jpeg']
+           'draw_face', 'contact_sheet', 'show_sheet', 'photograph', 'save_jpeg']
 
 # %% ../../nbs/data/drawing.ipynb #b361c066
 import io
@@ -441,7 +441,7 @@ def contact_sheet(
     return page
 
 # %% ../../nbs/data/drawing.ipynb #8446c772
-def show_faces(
+def show_sheet(
     rows:list, # of `contact_sheet`
     titles:list|None=None, # a word over each column; None = none
     side:int=SIZE, # width of a picture, in pixels

@@ -236,7 +236,7 @@ def person(
     return 3 * k + SPLITS.index(part)
 
 # %% ../../nbs/data/synthetic.ipynb #be34f6d7
-def _names(who, k, videos, r):
+def _video_names(who, k, videos, r):
     "Names of a person's videos in the official forms; the number belongs to one video of one person."
     n = [100 + (videos + 3) * who + j for j in range(max(1, videos + int(r.integers(-1, 2))))]
     forms = ('{}', '{}-30-1280x720', 'video{}_1', '{}', '{}-60-1920x1080', '{}-30-640x360-1')
@@ -255,7 +255,7 @@ def part_videos(
     for k in range(people):
         who = person(part, k)
         i, r = make_identity(who, seed), np.random.default_rng([seed, who, 3])
-        names = _names(who, k, videos, r)
+        names = _video_names(who, k, videos, r)
         clip = 101 + videos + (videos + 3) * person(part, k - k % 2)
         if k % 8 in (2, 3): names.append(f'{clip}-30-1280x720' + ('_left', '_right')[k % 2])
         for j, name in enumerate(names):
