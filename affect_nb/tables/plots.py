@@ -211,7 +211,7 @@ def plot_steps(
         ax.set_title(f"{task} ({'CCC' if task in 'VA' else 'F1'})", fontsize=9)
         ax.grid(axis='y', alpha=.3)
     sns.despine(fig)
-    axes[0].legend(fontsize=7, frameon=False, loc='upper left')
+    axes[0].legend(fontsize=7, frameon=False, loc='best')
     _footnote(fig, table)
     fig.subplots_adjust(left=.05, right=.99, top=.9, bottom=.33, wspace=.28)
     return fig
@@ -246,7 +246,7 @@ def best_row(
     plain = [c for c in cells if c.row.task == 'CE' and not c.row.control]
     return max(plain, key=lambda c: c.metrics['ours']['score'], default=None)
 
-# %% ../../nbs/tables/plots.ipynb #8a79eb05
+# %% ../../nbs/tables/plots.ipynb #661d1a14
 def plot_confusions(
     table:Table, # number 4 or 6
 ): # matplotlib figure

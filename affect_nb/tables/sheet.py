@@ -7,12 +7,12 @@ Docs: https://affect-nb.github.io/affect_nb/tables/sheet.html.md"""
 # %% auto #0
 __all__ = ['as_text', 'Sheet', 'sheet']
 
-# %% ../../nbs/tables/sheet.ipynb #0aa86a67
+# %% ../../nbs/tables/sheet.ipynb #d669c44d
 import hashlib, html
 
 import pandas as pd
 
-# %% ../../nbs/tables/sheet.ipynb #6494bb9c
+# %% ../../nbs/tables/sheet.ipynb #bcac309b
 def as_text(
     x, # a number, a text, True, False, or None
     digits:int=4, # after the point of a float
@@ -23,7 +23,7 @@ def as_text(
     if isinstance(x, bool): return 'yes' if x else 'no'
     return f'{x:.{digits}f}' if isinstance(x, float) else str(x)
 
-# %% ../../nbs/tables/sheet.ipynb #fddfc0ba
+# %% ../../nbs/tables/sheet.ipynb #6750ce77
 class Sheet(pd.DataFrame):
     "A table that shows itself with four digits, its caption above."
     _metadata = ['caption', 'links'] # what pandas hands on to a selection of rows or columns
@@ -41,16 +41,25 @@ class Sheet(pd.DataFrame):
         name = html.escape(x)
         return f'<a href="#{html.escape(self.links[x])}">{name}</a>' if x in self.links else name
 
-    def _repr_html_(self):
+    def _style(self):
+        "The texts as HTML: numbers to the right, short texts in one line, the caption above."
         text = self.text()
+        side = {c: 'right' if text[c].str.fullmatch('[-+–.,0-9]*').all() else 'left' for c in text}
+        short = [c for c in text if text[c].str.len().max() < 40]
         style = text.style.hide(axis='index').format(escape='html').format_index(escape='html', axis=1)
-        if self.links: style = style.format(self._linked, subset=[text.columns[0]])
-        if self.caption: style = style.set_caption(html.escape(self.caption))
-        numbers = [c for c in text if text[c].str.fullmatch('[-+–.,0-9]*').all()]
-        style = style.set_properties(**{'text-align': 'left'}).set_properties(subset=numbers, **{'text-align': 'right'})
-        return style.set_uuid(hashlib.sha256(text.to_csv().encode()).hexdigest()[:8]).to_html()
+        for c in text: style = style.set_properties(subset=[c], **{'text-align': side[c]})
+        style = style.map_index(lambda c: f'text-align: {side[c]}', axis=1)
+        style = style.set_properties(subset=short, **{'white-space': 'nowrap'})
+        above = 'caption-side: top; text-align: left' + '; white-space: nowrap' * (len(self.caption) < 120)
+        if self.caption:
+            style = style.set_caption(html.escape(self.caption)).set_table_styles([dict(selector='caption', props=above)])
+        return style.format(self._linked, subset=[text.columns[0]]) if self.links else style
 
-# %% ../../nbs/tables/sheet.ipynb #f2098cee
+    def _repr_html_(self):
+        name = hashlib.sha256(self.text().to_csv().encode()).hexdigest()[:8]
+        return self._style().set_uuid(name).to_html()
+
+# %% ../../nbs/tables/sheet.ipynb #a6ca2744
 def sheet(
     df:pd.DataFrame, # one line per row
     caption:str='', # what the numbers are of
