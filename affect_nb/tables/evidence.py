@@ -7,7 +7,7 @@ Docs: https://affect-nb.github.io/affect_nb/tables/evidence.html.md"""
 # %% auto #0
 __all__ = ['difference', 'differences', 'postprocessing', 'compounds', 'verdicts', 'kendall']
 
-# %% ../../nbs/tables/evidence.ipynb #e8bbedc7
+# %% ../../nbs/tables/evidence.ipynb #bb5dd6ae
 import numpy as np, pandas as pd
 
 from ..files import InputError
@@ -16,7 +16,7 @@ from .sheet import Sheet, sheet
 from .table import Table
 from ..train.metrics import Difference, paired
 
-# %% ../../nbs/tables/evidence.ipynb #bfcd9640
+# %% ../../nbs/tables/evidence.ipynb #1c787e39
 def difference(
     table:Table,
     id:str, # of the row
@@ -28,7 +28,7 @@ def difference(
     if a.draws is None or b.draws is None: return None
     return paired(a.draws, b.draws)
 
-def _rounded(d): return dict(ours=round(d.diff, 4), lo=round(d.lo, 4), hi=round(d.hi, 4))
+def _four_digits(d): return dict(ours=round(d.diff, 4), lo=round(d.lo, 4), hi=round(d.hi, 4))
 
 def differences(
     table:Table,
@@ -40,7 +40,7 @@ def differences(
         try:
             d = difference(table, r.id, r.baseline)
             if d is None: continue
-            found = _rounded(d) | dict(note=d.note)
+            found = _four_digits(d) | dict(note=d.note)
         except InputError as e: found = dict(ours=None, lo=None, hi=None, note=str(e))
         papers = r.paper, table.book[r.baseline].row.paper
         paper = None if None in papers else round(papers[0] - papers[1], 4)
@@ -48,7 +48,7 @@ def differences(
     columns = ['row', 'baseline', 'task', 'control', 'paper', 'ours', 'lo', 'hi', 'note']
     return sheet(pd.DataFrame(out, columns=columns), table.data)
 
-# %% ../../nbs/tables/evidence.ipynb #e2f8c0b0
+# %% ../../nbs/tables/evidence.ipynb #1ac0f922
 def postprocessing(
     table:Table,
 ) -> Sheet: # one row per cell and step
@@ -67,7 +67,7 @@ def postprocessing(
     columns += ['held_out_before', 'held_out_after']
     return sheet(pd.DataFrame(out, columns=columns), table.data)
 
-# %% ../../nbs/tables/evidence.ipynb #59d5cf01
+# %% ../../nbs/tables/evidence.ipynb #61a89f4b
 def compounds(
     table:Table,
 ) -> Sheet: # one row per cell of the compound track; empty for other tables
@@ -82,12 +82,12 @@ def compounds(
     columns = ['row', 'metric', 'ours', 'lo', 'hi', 'held_out', 'scored', 'constant']
     return sheet(pd.DataFrame(out, columns=columns), table.data)
 
-# %% ../../nbs/tables/evidence.ipynb #ffe351d1
+# %% ../../nbs/tables/evidence.ipynb #653951b0
 def _verdict(d, sign):
     "Whether a difference agrees with a sign of the paper's."
     excluded = bool(d.lo > 0 or d.hi < 0)
     agrees = not excluded if sign == '0' else bool((d.diff > 0) == (sign == '+'))
-    return _rounded(d) | dict(agrees=agrees, zero_excluded=excluded)
+    return _four_digits(d) | dict(agrees=agrees, zero_excluded=excluded)
 
 def verdicts(
     table:Table,
@@ -103,7 +103,7 @@ def verdicts(
     columns = ['claim', 'row', 'baseline', 'sign', 'paper', 'ours', 'lo', 'hi', 'agrees', 'zero_excluded']
     return sheet(pd.DataFrame(out, columns=columns), table.data)
 
-# %% ../../nbs/tables/evidence.ipynb #b7c2ea46
+# %% ../../nbs/tables/evidence.ipynb #5d8b8824
 def _tau(p, o):
     "τ-b of the signs of all pairs."
     norm = np.sqrt((p @ p) * (o @ o))

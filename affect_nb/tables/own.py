@@ -7,7 +7,7 @@ Docs: https://affect-nb.github.io/affect_nb/tables/own.html.md"""
 # %% auto #0
 __all__ = ['OWN', 'METRIC', 'own_rows']
 
-# %% ../../nbs/tables/own.ipynb #ca93d293
+# %% ../../nbs/tables/own.ipynb #68306e0d
 import json, re
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from ..labels import TASKS
 from ..plugins import check_allowed
 from .rows import FLAGS, Row, parse_row, row, rows, rows_in
 
-# %% ../../nbs/tables/own.ipynb #a9624ed7
+# %% ../../nbs/tables/own.ipynb #e30ca059
 OWN = ( # columns of a file of own rows
     'row', 'task', 'baseline', 'fuse', 'joint', 'temporal', 'S', 'W', 'stage_epochs', 'compound_share',
     'mixup', 'cutmix', 'encoder', 'loss', 'data', 'settings', 'note')
@@ -38,7 +38,7 @@ def _settings(text, loss):
         what = 'names with numbers, texts or lists, such as epochs: 5'
         raise ValueError(f"settings is '{text}', but must be {what}") from None
 
-# %% ../../nbs/tables/own.ipynb #4a0ef44e
+# %% ../../nbs/tables/own.ipynb #f654e1fe
 _NAME = r'[A-Za-z][\w-]{0,39}'
 
 def _own_row(texts):
@@ -62,18 +62,18 @@ def _own_row(texts):
     return replace(r, id=name, table=0, row=name, W=r.W or r.S, temporal=temporal, baseline=d['baseline'] or None,
                    encoder=d['encoder'], data=d['data'], settings=settings)
 
-# %% ../../nbs/tables/own.ipynb #f7c4288a
-def _texts(x):
+# %% ../../nbs/tables/own.ipynb #b7ebf9b6
+def _names_in(x):
     "Every text in some JSON."
     if isinstance(x, str): return [x]
     parts = x.values() if isinstance(x, dict) else x if isinstance(x, list) else ()
-    return [t for part in parts for t in _texts(part)]
+    return [t for part in parts for t in _names_in(part)]
 
 def _check_code(rows, allow):
     "Raise `InputError` for code that nobody has allowed."
     for where, r in rows.items():
         named = [r.encoder, r.temporal, r.data, json.loads(r.settings or '{}')]
-        for name in _texts(named): check_allowed(name, allow, where)
+        for name in _names_in(named): check_allowed(name, allow, where)
 
 def _paper_baselines(found):
     "The rows of the paper that the user's rows name, by id."
@@ -90,7 +90,7 @@ def _paper_baselines(found):
                              f'choose one of the same task')
     return theirs
 
-# %% ../../nbs/tables/own.ipynb #da748c10
+# %% ../../nbs/tables/own.ipynb #a61fd1c1
 def own_rows(
     path:str|Path, # a CSV file with `row`, `task`, and any others of `OWN`
     allow:list|tuple=(), # code that the file may name, as for `plugins.check_allowed`

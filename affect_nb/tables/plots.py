@@ -47,7 +47,7 @@ def row_label(
     return '  '.join(filter(None, words))
 
 # %% ../../nbs/tables/plots.ipynb #2260f3c2
-def _numbers(cells):
+def _scores_of(cells):
     "Score, interval, held-out score, constant and paper of every cell; NaN where there is none."
     def one(c):
         ours, held = c.metrics.get('ours') or {}, c.metrics.get('held_out') or {}
@@ -74,7 +74,7 @@ def _bands(ax, tasks):
 
 # %% ../../nbs/tables/plots.ipynb #0ca854fe
 def _marks(ax, f):
-    "Draw every number of `_numbers`, one row below the other."
+    "Draw every number of `_scores_of`, one row below the other."
     y = np.arange(len(f))
     ax.errorbar(f.ours, y, xerr=_bars(f), fmt='o', color=INK['ours'], ms=5, lw=1.2, label='ours, 95% over groups')
     ax.plot(f.held_out, y, 'o', mfc='white', color=INK['ours'], ms=5, label='held out')
@@ -87,7 +87,7 @@ def plot_paper_vs_ours(
     "Every row: the paper's number, ours with its interval, the held-out score, and what a constant gets."
     import matplotlib.pyplot as plt, seaborn as sns
     cells = list(table.cells.values())
-    f, labels = _numbers(cells), [row_label(c.row) for c in cells]
+    f, labels = _scores_of(cells), [row_label(c.row) for c in cells]
     wide, high = .068 * max(map(len, labels)) + .2, .23 * len(f) + 1.2 # of the labels, of the picture, inches
     fig, ax = plt.subplots(figsize=(wide + 5.6, high))
     _bands(ax, [c.row.task for c in cells])
@@ -121,7 +121,7 @@ def _against_length(ax, cells, task):
     for name, marker, face, line, shift, keep in _kinds(task):
         part = [c for c in mine if c.metrics and keep(c.row)]
         if not part: continue
-        f, s = _numbers(part), np.array([c.row.S for c in part])
+        f, s = _scores_of(part), np.array([c.row.S for c in part])
         ax.errorbar(s + shift * mine[-1].row.S, f.ours, yerr=_bars(f), fmt=marker, ls=line, color=ink, mfc=face,
                     ms=5, lw=1.2, capsize=2, label=name)
 
@@ -193,7 +193,7 @@ def _step(ax, cells, papers):
     has_paper = [k for k, p in enumerate(papers) if p is not None]
     ax.plot(has_paper, [papers[k] for k in has_paper], 'D--', color=INK['paper'], ms=4, lw=.8, label='paper')
     there = [k for k, c in enumerate(cells) if c and c.metrics]
-    f = _numbers([cells[k] for k in there])
+    f = _scores_of([cells[k] for k in there])
     if there:
         ax.errorbar(there, f.ours, yerr=_bars(f), fmt='o-', color=INK['ours'], ms=5, lw=1.2, capsize=2, label='ours')
 
@@ -246,7 +246,7 @@ def best_row(
     plain = [c for c in cells if c.row.task == 'CE' and not c.row.control]
     return max(plain, key=lambda c: c.metrics['ours']['score'], default=None)
 
-# %% ../../nbs/tables/plots.ipynb #661d1a14
+# %% ../../nbs/tables/plots.ipynb #77aa74e2
 def plot_confusions(
     table:Table, # number 4 or 6
 ): # matplotlib figure

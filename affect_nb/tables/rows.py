@@ -65,15 +65,15 @@ FUSED_CONTROLS = ('oracle', 'noise', 'module') # those that fuse something else 
 # %% ../../nbs/tables/rows.ipynb #f71c3ec8
 FLAGS = MappingProxyType({'yes': True, 'no': False, '1': True, '0': False, '': None}) # how yes and no are written
 
-def _number(kind, text, what, least=0):
+def _one(kind, text, what, least=0):
     try: x = kind(text)
     except ValueError: raise ValueError(f"{what} is '{text}', but must be a number") from None
     if not (math.isfinite(x) and x >= least): raise ValueError(f'{what} is {text}, but must be {least} or more')
     return x
 
-def _numbers(kind, text, what): return tuple(_number(kind, x, what) for x in text.split())
+def _many(kind, text, what): return tuple(_one(kind, x, what) for x in text.split())
 
-def _optional(kind, text, what, least=0): return _number(kind, text, what, least) if text else None
+def _one_or_none(kind, text, what, least=0): return _one(kind, text, what, least) if text else None
 
 def _tasks(text, what): return tuple(parse_tasks(text))
 
@@ -91,12 +91,12 @@ def _label(text, what):
 
 def _as_is(text, what): return text
 
-# %% ../../nbs/tables/rows.ipynb #7070b05b
+# %% ../../nbs/tables/rows.ipynb #22d0558c
 _READ = dict( # column → what reads its text
-    table=partial(_number, int, least=1), row=_label, task=_task, metric=_as_is, fuse=_tasks, joint=_tasks,
-    temporal=_flag, S=partial(_optional, int, least=1), W=partial(_optional, int, least=1),
-    stage_epochs=partial(_numbers, int), compound_share=partial(_numbers, float), mixup=_flag, cutmix=_flag,
-    paper=partial(_optional, float), note=_as_is)
+    table=partial(_one, int, least=1), row=_label, task=_task, metric=_as_is, fuse=_tasks, joint=_tasks,
+    temporal=_flag, S=partial(_one_or_none, int, least=1), W=partial(_one_or_none, int, least=1),
+    stage_epochs=partial(_many, int), compound_share=partial(_many, float), mixup=_flag, cutmix=_flag,
+    paper=partial(_one_or_none, float), note=_as_is)
 _FROM = 'from' # column: rows it is assembled from, such as '4.3', and '=' with a remark
 
 def parse_row(
@@ -143,7 +143,7 @@ def read_rows(
     return list(rows_in(path, columns, (*columns, 'control'), parse_row).values())
 
 # %% ../../nbs/tables/rows.ipynb #6d6ca4c8
-REFERENCE = MappingProxyType({2: 2, 3: 3, 4: 6, 5: 2, 6: 6}) # table → where its baselines are: the first row of each task
+REFERENCE = MappingProxyType({2: 2, 3: 3, 4: 6, 5: 2, 6: 6}) # table → where its baselines are
 
 def claims(
     table:int|None=None, # 1…6; None = all
@@ -211,7 +211,7 @@ def run_params(
         return dict(stages, mixup=bool(self.mixup), cutmix=bool(self.cutmix))
     return {}
 
-# %% ../../nbs/tables/rows.ipynb #cd302e9e
+# %% ../../nbs/tables/rows.ipynb #52f9c23a
 def _best(rows): return max(rows, key=lambda r: r.paper).id
 
 @lru_cache

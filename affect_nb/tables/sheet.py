@@ -7,12 +7,12 @@ Docs: https://affect-nb.github.io/affect_nb/tables/sheet.html.md"""
 # %% auto #0
 __all__ = ['as_text', 'Sheet', 'sheet']
 
-# %% ../../nbs/tables/sheet.ipynb #d669c44d
+# %% ../../nbs/tables/sheet.ipynb #539d0dd9
 import hashlib, html
 
 import pandas as pd
 
-# %% ../../nbs/tables/sheet.ipynb #bcac309b
+# %% ../../nbs/tables/sheet.ipynb #7a124272
 def as_text(
     x, # a number, a text, True, False, or None
     digits:int=4, # after the point of a float
@@ -23,7 +23,7 @@ def as_text(
     if isinstance(x, bool): return 'yes' if x else 'no'
     return f'{x:.{digits}f}' if isinstance(x, float) else str(x)
 
-# %% ../../nbs/tables/sheet.ipynb #6750ce77
+# %% ../../nbs/tables/sheet.ipynb #8fbbffa6
 class Sheet(pd.DataFrame):
     "A table that shows itself with four digits, its caption above."
     _metadata = ['caption', 'links'] # what pandas hands on to a selection of rows or columns
@@ -51,15 +51,15 @@ class Sheet(pd.DataFrame):
         style = style.map_index(lambda c: f'text-align: {side[c]}', axis=1)
         style = style.set_properties(subset=short, **{'white-space': 'nowrap'})
         above = 'caption-side: top; text-align: left' + '; white-space: nowrap' * (len(self.caption) < 120)
-        if self.caption:
-            style = style.set_caption(html.escape(self.caption)).set_table_styles([dict(selector='caption', props=above)])
+        if self.caption: style = style.set_caption(html.escape(self.caption))
+        style = style.set_table_styles([dict(selector='caption', props=above)])
         return style.format(self._linked, subset=[text.columns[0]]) if self.links else style
 
     def _repr_html_(self):
         name = hashlib.sha256(self.text().to_csv().encode()).hexdigest()[:8]
         return self._style().set_uuid(name).to_html()
 
-# %% ../../nbs/tables/sheet.ipynb #a6ca2744
+# %% ../../nbs/tables/sheet.ipynb #d2011de8
 def sheet(
     df:pd.DataFrame, # one line per row
     caption:str='', # what the numbers are of

@@ -25,7 +25,7 @@ from .sheet import Sheet, as_text, sheet
 from ..train.metrics import METRICS, Bootstrap, bootstrap, paired
 from ..train.scores import NOTHING, Predictions, numbers, post_step
 
-# %% ../../nbs/tables/table.ipynb #666e1c06
+# %% ../../nbs/tables/table.ipynb #f9382553
 def mean_of(
     *x, # numbers, or arrays of one shape
 ): # number or array
@@ -47,7 +47,7 @@ def combine(
     name = metric or first.metric
     return Bootstrap(name, float(score), float(lo), float(hi), draws, first.groups, scored, first.seed)
 
-# %% ../../nbs/tables/table.ipynb #a9be80f8
+# %% ../../nbs/tables/table.ipynb #635ca7ac
 @dataclass
 class Cell:
     "What a row's runs give for the row's task."
@@ -86,7 +86,7 @@ class Cell:
     @cached_property
     def metrics(self): return self.scores() # of the row's task, as from `scores`
 
-# %% ../../nbs/tables/table.ipynb #73a8abb8
+# %% ../../nbs/tables/table.ipynb #874439e2
 @patch
 def _why(self:Cell):
     "The error of the first run that failed: one of the cell's, or one that it starts from."
@@ -108,7 +108,7 @@ def used(self:Cell) -> str: # such as 'bp4d (AU)'
     found = {(name, task) for e in extra for task, names in e.items() for name in names}
     return ', '.join(f'{name} ({task})' for name, task in sorted(found))
 
-# %% ../../nbs/tables/table.ipynb #d367f971
+# %% ../../nbs/tables/table.ipynb #80bb70d0
 @patch
 def predictions(self:Cell,
     seed:int, # 0 is the first
@@ -145,7 +145,7 @@ def held_draws(self:Cell) -> Bootstrap|None: # on the held-out part, or by cross
     by = self.records[0]['metrics'][self.row.task]['held_out_by']
     return self.boot(by) if by else None
 
-# %% ../../nbs/tables/table.ipynb #4620956f
+# %% ../../nbs/tables/table.ipynb #1f3a8516
 @patch
 def scores(self:Cell,
     metric:str='', # key of `METRICS`; '': that of the row's task
@@ -174,7 +174,7 @@ def post(self:Cell) -> dict: # step → `ours`, `gain` (paired), `held_out`; emp
                          held_out=numbers(self.boot('held_out', step=step)) if held else None)
     return out
 
-# %% ../../nbs/tables/table.ipynb #45ffd06c
+# %% ../../nbs/tables/table.ipynb #56b66ffc
 _WIDTHS = dict( # of the columns
     row=-10, task=-5, made_from=-29, metric=-9, control=-7, paper=6, ours=7, interval=-18, held_out=8, constant=8)
 
@@ -238,7 +238,7 @@ class Table:
 
     def __repr__(self): return '\n'.join([f'{self.title}: {self.data}', *self.lines()])
 
-# %% ../../nbs/tables/table.ipynb #7b595aea
+# %% ../../nbs/tables/table.ipynb #46af7aa8
 def _joined(parts, by='+'): return by.join(map(str, parts))
 
 def _columns(c, data):
@@ -260,13 +260,13 @@ def frame(self:Table) -> pd.DataFrame: # one row per cell, the columns of `TABLE
     "The table as other programs read it."
     return pd.DataFrame([_columns(c, self.data) for c in self.cells.values()], columns=TABLE_COLUMNS)
 
-# %% ../../nbs/tables/table.ipynb #dc26ca45
+# %% ../../nbs/tables/table.ipynb #d7bb8e33
 def _parameter(x):
     "A parameter as people read it."
     if isinstance(x, float) and not pd.isna(x): return f'{x:g}'
     return as_text(x).replace('–', '')
 
-def _interval(scores):
+def _with_interval(scores):
     "A score with its interval."
     score, lo, hi = (scores.get(k) for k in ('score', 'lo', 'hi'))
     return as_text(score) if lo is None else f'{score:.4f} [{lo:.3f}, {hi:.3f}]'
@@ -280,11 +280,11 @@ def sheet(self:Table) -> Sheet: # of texts; row numbers lead to the run
         text = f[c].map(_parameter)
         if text.ne('').any(): out[c] = text
     out['metric'], out['paper'] = f['metric'], f['paper'].map(as_text)
-    out['ours [95%]'] = [_interval(c.metrics.get('ours') or {}) for c in cells]
+    out['ours [95%]'] = [_with_interval(c.metrics.get('ours') or {}) for c in cells]
     out['held out'] = f['held_out'].map(as_text)
     out['constant'] = [as_text(c.metrics.get('constant')) for c in cells]
     seven = [c.scores('CE7') if c.row.kind == 'ce' else {} for c in cells]
-    if any(seven): out['f1_ce7 [95%]'] = [_interval(m.get('ours') or {}) for m in seven]
+    if any(seven): out['f1_ce7 [95%]'] = [_with_interval(m.get('ours') or {}) for m in seven]
     out['seeds'], out['scored'] = f['seeds'].astype(str), f['scored'].map('{:,}'.format)
     out['note'] = [text.replace(self.data, '').strip('; ') for text in f['data']]
     links = {c.row.row: c.folders[0].name for c in cells if c.folders}
@@ -293,7 +293,7 @@ def sheet(self:Table) -> Sheet: # of texts; row numbers lead to the run
 @patch
 def _repr_html_(self:Table): return self.sheet()._repr_html_()
 
-# %% ../../nbs/tables/table.ipynb #d234a9b5
+# %% ../../nbs/tables/table.ipynb #12a3f327
 @patch
 def _shows(self:Table):
     "Ids of the rows whose cells a table shows something of."
@@ -314,7 +314,7 @@ def digest(self:Table) -> str: # 64 hexadecimal digits
         what.append([id, asdict(c.row) if id in self.cells else None, seals or (c.status if c else 'not run')])
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
 
-# %% ../../nbs/tables/table.ipynb #d2d579fa
+# %% ../../nbs/tables/table.ipynb #23b10342
 def shared(
     book:dict, # row id → `Cell`
     out:str|Path, # output folder
