@@ -58,7 +58,8 @@ def import_object(
     if os.getcwd() not in sys.path: sys.path.append(os.getcwd())
     try: return getattr(importlib.import_module(module), attr)
     except (ImportError, AttributeError, ValueError, SyntaxError) as e:
-        raise InputError(f"can't import '{name}' ({e}): give package.module:Name of something that Python can find") from None
+        raise InputError(f"can't import '{name}' ({e}): give package.module:Name of something that Python can "
+                         f"find") from None
 
 def import_module_class(
     name:str, # 'package.module:Name'
@@ -92,5 +93,5 @@ def check_allowed(
 ) -> None:
     "Raise `InputError` for code that a file names and nobody has allowed."
     if not is_allowed(name, allow):
-        raise InputError(f"{where}: it names the code '{name}', and code that a file names is run only when you trust it: "
-                         f"allow it by --allow-code {name} (in Python allow=['{name}'])")
+        raise InputError(f"{where}: it names the code '{name}', and code that a file names is run only when you "
+                         f"trust it: allow it by --allow-code {name} (in Python allow=['{name}'])")

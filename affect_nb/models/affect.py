@@ -18,8 +18,8 @@ from torch import nn
 
 from ..files import InputError
 from ..labels import CLASSES, OUTPUTS, TASKS, parse_tasks
-from .encoder import (FACE_MEAN, FACE_STD, Checked, EncoderConfig, Preprocessing, create_encoder, load_strict,
-                                      read_checkpoint, read_config)
+from .encoder import (FACE_MEAN, FACE_STD, Checked, EncoderConfig, Preprocessing, create_encoder,
+                                      load_strict, read_checkpoint, read_config)
 from .temporal import create_temporal
 from ..plugins import check_allowed, import_module_class, is_import_name
 
@@ -35,7 +35,8 @@ class AffectModel(nn.Module):
         dropout:float=0., # in front of the heads; released code: 0
     ):
         super().__init__()
-        if backbone is None and d is None: raise InputError("a model without backbone needs `d`, the number of cached features")
+        if backbone is None and d is None:
+            raise InputError("a model without backbone needs `d`, the number of cached features")
         self.backbone, self.tasks, self.d = backbone, parse_tasks(tasks), d or backbone.num_features
         if isinstance(fusion, str): fusion = import_module_class(fusion)(self.d)
         self.fusion = fusion
@@ -52,7 +53,8 @@ class AffectModel(nn.Module):
         x:torch.Tensor, # `(b, s, 3, h, w)` normalised images
     ) -> torch.Tensor: # `(b, s, d)`
         "One feature per frame, from the backbone alone: what is cached."
-        if self.backbone is None: raise InputError("this model has no backbone: give it cached features, or set `model.backbone`")
+        if self.backbone is None:
+            raise InputError("this model has no backbone: give it cached features, or set `model.backbone`")
         return self.backbone(x.flatten(0, 1)).unflatten(0, x.shape[:2])
 
     def forward(self,
@@ -90,7 +92,7 @@ def freeze(
 def _last(backbone):
     "The last block of a backbone and what is behind it."
     if not hasattr(backbone, 'blocks'):
-        raise InputError("tune 'last' needs a backbone with `blocks`: choose 'head' or 'all', or name its list of layers so")
+        raise InputError("tune 'last' needs a backbone with `blocks`: choose 'head' or 'all', or name its layers so")
     return [backbone.blocks[-1], *[getattr(backbone, n) for n in ('norm', 'fc_norm') if hasattr(backbone, n)]]
 
 @patch
@@ -129,7 +131,8 @@ def lr_scales(
 
 # %% ../../nbs/models/affect.ipynb #3cc1f178
 def _module_name(name):
-    if not is_import_name(name): raise ValueError(f"fusion is {name!r:.80}, but must be package.module:Name: correct it")
+    if not is_import_name(name):
+        raise ValueError(f"fusion is {name!r:.80}, but must be package.module:Name: correct it")
     return name
 
 class AffectConfig(Checked):
@@ -150,7 +153,8 @@ class AffectConfig(Checked):
         for task in self.tasks:
             here, there = list(CLASSES[task]), self.labels.get(task)
             if here != there:
-                raise ValueError(f"the model's {task} classes are {there}, here they are {here}: use a model with these names")
+                raise ValueError(f"the model's {task} classes are {there}, here they are {here}: use a model with "
+                                 f"these names")
         return self
 
 # %% ../../nbs/models/affect.ipynb #e44a8502

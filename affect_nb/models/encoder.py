@@ -24,18 +24,18 @@ from ..files import InputError, write_atomically
 from ..plugins import check_allowed, import_module_class, is_import_name
 
 # %% ../../nbs/models/encoder.ipynb #7f1fc77f
-FACE_MEAN, FACE_STD = (.49895, .41044, .36562), (.29708, .26990, .26526) # RGB statistics of faces, from the released code
+FACE_MEAN, FACE_STD = (.49895, .41044, .36562), (.29708, .26990, .26526) # RGB, of faces, from the released code
 SMALL = dict(img_size=64, patch_size=8, embed_dim=192, depth=4, num_heads=3) # the encoder of the demo
 MAX_PARAMETERS = 1_500_000_000 # ViT-g has 1.0e9
 
 # %% ../../nbs/models/encoder.ipynb #a7893783
 def create_encoder(
-    encoder:str|Path|dict='vit_base_patch16_224', # size, timm name, run folder, checkpoint file, or 'package.module:Name'
+    encoder:str|Path|dict='vit_base_patch16_224', # size, timm name, run, checkpoint file, or 'package.module:Name'
     img_size:int|None=None, # side of the images, pixels; None: what `encoder` says
     drop_path:float=0., # rate of stochastic depth, 0…1; paper: .1 in fine-tuning
     pool:bool=True, # True: `(n, d)`, one feature per image; False: `(n, tokens, d)`, for `MAE`
-    allow:list|tuple=(), # code that the `config.json` of a run may name, as in `is_allowed`; `encoder` itself needs none
-) -> nn.Module: # with `num_features`, `img_size`, `config` (arguments that build it again), `report` (what was loaded, or None)
+    allow:list|tuple=(), # code that the `config.json` of a run may name, as in `is_allowed`
+): # module with `num_features`, `img_size`, `config` (what builds it again), `report` (what was loaded, or None)
     "Build an encoder, and load its weights where `encoder` is a run or file; raises `InputError`."
     file, state = None, None
     if is_path(encoder):
@@ -70,15 +70,16 @@ def _vit(encoder, img_size, drop_path, pool):
     def make():
         if isinstance(encoder, dict): return VisionTransformer(**args)
         return timm.create_model(encoder, pretrained=False, **args)
-    no_vit = InputError(f"encoder {encoder!r} is not a plain Vision Transformer: choose one like vit_small_patch16_224, "
-                        f"or give a class of your own as package.module:Name")
+    no_vit = InputError(f"encoder {encoder!r} is not a plain Vision Transformer: choose one like "
+                        f"vit_small_patch16_224, or give a class of your own as package.module:Name")
     try:
         with torch.device('meta'): model = make()
     except (TypeError, AssertionError): raise no_vit from None
     if not isinstance(model, VisionTransformer): raise no_vit
     n = sum(p.numel() for p in model.parameters())
-    if n > MAX_PARAMETERS: raise InputError(f"encoder {encoder!r} has {n:,} parameters, more than the {MAX_PARAMETERS:,} "
-                                            f"allowed: choose a smaller one")
+    if n > MAX_PARAMETERS:
+        raise InputError(f"encoder {encoder!r} has {n:,} parameters, more than the {MAX_PARAMETERS:,} "
+                         f"allowed: choose a smaller one")
     return make()
 
 # %% ../../nbs/models/encoder.ipynb #12e8caee
@@ -97,7 +98,7 @@ def _sentence(error):
     "One of pydantic's errors in words."
     name = '.'.join(map(str, error['loc'])) or 'it'
     if error['type'] == 'missing': return f"'{name}' is missing: add it, or copy the file again"
-    if error['type'] == 'extra_forbidden': return f"unknown entry '{name}': this version has none of that name, remove it"
+    if error['type'] == 'extra_forbidden': return f"unknown entry '{name}': this version has no such entry, remove it"
     if error['type'] == 'value_error': return str(error['ctx']['error'])
     return f"{name} is {error['input']!r:.80}, but must {error['msg'].removeprefix('Input should ')}: correct it"
 
@@ -129,7 +130,8 @@ def check_size(
 def _size_or_name(encoder):
     if isinstance(encoder, dict): check_size(encoder)
     elif not isinstance(encoder, str) or is_path(encoder):
-        raise ValueError(f"encoder is {encoder!r:.80}, neither a size nor a name, but a saved model is complete in its folder: copy it again")
+        raise ValueError(f"encoder is {encoder!r:.80}, neither a size nor a name, but a saved model is complete in "
+                         f"its folder: copy it again")
     return encoder
 
 class EncoderConfig(Checked):
@@ -155,9 +157,11 @@ def read_checkpoint(
     "The tensors of a checkpoint; raises `InputError` when there is none or it can't be read safely."
     path = Path(checkpoint)
     if path.is_dir(): path = path/'model.safetensors'
-    if not path.is_file(): raise InputError(f"{checkpoint}: no such run folder, checkpoint file or timm model: check the name")
+    if not path.is_file():
+        raise InputError(f"{checkpoint}: no such run folder, checkpoint file or timm model: check the name")
     if path.stat().st_size > MAX_BYTES:
-        raise InputError(f"{path}: {path.stat().st_size:,} bytes are more than the {MAX_BYTES:,} that are read: save only its weights")
+        raise InputError(f"{path}: {path.stat().st_size:,} bytes are more than the {MAX_BYTES:,} that are read: "
+                         f"save only its weights")
     try:
         if path.suffix == '.safetensors': state = load_file(path)
         else:
@@ -165,8 +169,8 @@ def read_checkpoint(
                 state = torch.load(path, map_location='cpu', weights_only=True)
     except Exception as e:
         why = str(e).strip().split('\n')[0][:120]
-        raise InputError(f"{path}: not a checkpoint that can be read safely ({why}): it may be cut short, or hold objects "
-                         f"beside tensors; copy it again or save its state_dict as .safetensors") from None
+        raise InputError(f"{path}: not a checkpoint that can be read safely ({why}): it may be cut short, or hold "
+                         f"objects beside tensors; copy it again or save its state_dict as .safetensors") from None
     if not isinstance(state, dict): return {}
     for key in ('model', 'state_dict', 'model_state_dict'):
         if isinstance(state.get(key), dict): state = state[key]
@@ -201,9 +205,11 @@ def read_config(
         config = json.loads(path.read_text('utf8'))
         if not isinstance(config, dict): raise ValueError('not a JSON object')
     except (OSError, ValueError, RecursionError) as e:
-        raise InputError(f"{path}: no configuration of a saved model ({e}): give the folder that a training run wrote") from None
+        raise InputError(f"{path}: no configuration of a saved model ({e}): give the folder that a training run "
+                         f"wrote") from None
     if kind and config.get('kind') != kind:
-        raise InputError(f"{path}: holds a model of kind {config.get('kind')!r}, but {kind} is needed here: give another run")
+        raise InputError(f"{path}: holds a model of kind {config.get('kind')!r}, but {kind} is needed here: give "
+                         f"another run")
     return config
 
 # %% ../../nbs/models/encoder.ipynb #2ca03d19
@@ -216,7 +222,8 @@ def load_strict(
     try: model.load_state_dict(state)
     except RuntimeError as e:
         why = str(e).split('\n\t')[1].strip()[:150] if '\n\t' in str(e) else str(e)[:150]
-        raise InputError(f"{folder}: model.safetensors does not fit config.json ({why}): copy both from the same run") from None
+        raise InputError(f"{folder}: model.safetensors does not fit config.json ({why}): copy both from the same "
+                         f"run") from None
 
 # %% ../../nbs/models/encoder.ipynb #5fbd95f8
 @dataclass
@@ -233,7 +240,8 @@ class LoadReport:
         if self.resized: say += f", position embedding resized {self.resized}"
         if self.missing: say += f"; not in the file: {', '.join(self.missing)}"
         parts = sorted({k.split('.')[0] for k in self.ignored})
-        if parts: say += f"; ignored {len(self.ignored)} others ({', '.join(parts[:6])}{'…' if len(parts) > 6 else ''})"
+        if len(parts) > 6: parts[6:] = '…'
+        if parts: say += f"; ignored {len(self.ignored)} others ({', '.join(parts)})"
         return say + '.'
     __repr__ = __str__
 
@@ -266,8 +274,9 @@ def _load(model, state, file):
     state = _fit_names(state, own)
     found = {k: v for k, v in state.items() if k in own}
     way_out = f'build the encoder with the size of the checkpoint (encoder={str(file)!r})'
-    if not found: raise InputError(f"{file}: none of its {len(state)} tensors belongs to this encoder: give a checkpoint of a "
-                                   f"Vision Transformer (facebookresearch/mae, MAE-Face, timm) or a run of this library")
+    if not found:
+        raise InputError(f"{file}: none of its {len(state)} tensors belongs to this encoder: give a checkpoint of a "
+                         f"Vision Transformer (facebookresearch/mae, MAE-Face, timm) or a run of this library")
     if 'pos_embed' in found and found['pos_embed'].shape != own['pos_embed'].shape:
         found['pos_embed'], resized = _resize(model, found['pos_embed'], file, way_out)
     for k, v in found.items():
@@ -275,7 +284,8 @@ def _load(model, state, file):
             raise InputError(f"{file}: {k} is {tuple(v.shape)}, but the encoder has {tuple(own[k].shape)}: {way_out}")
     missing, ignored = [k for k in own if k not in found], [k for k in state if k not in own]
     if any(k.startswith('blocks.') for k in missing + ignored):
-        raise InputError(f"{file}: it has {_depth(state)} blocks and the encoder {_depth(own)}, or blocks of another kind: {way_out}")
+        raise InputError(f"{file}: it has {_depth(state)} blocks and the encoder {_depth(own)}, or blocks of "
+                         f"another kind: {way_out}")
     model.load_state_dict(found, strict=False)
     return LoadReport(str(file), list(found), resized, missing, ignored)
 
@@ -287,7 +297,8 @@ def _resize(model, pos, file, way_out):
     n = pos.shape[1] - prefix if pos.ndim == 3 else 0
     old = math.isqrt(max(n, 0))
     if n < 1 or old*old != n or pos.shape[2] != model.embed_dim:
-        raise InputError(f"{file}: pos_embed is {tuple(pos.shape)} and can't be resized to {tuple(model.pos_embed.shape)}: {way_out}")
+        raise InputError(f"{file}: pos_embed is {tuple(pos.shape)} and can't be resized to "
+                         f"{tuple(model.pos_embed.shape)}: {way_out}")
     resized = resample_abs_pos_embed(pos, list(new), [old, old], num_prefix_tokens=prefix)
     return resized, f'from {old}×{old} to {new[0]}×{new[1]}'
 
@@ -298,21 +309,25 @@ def size_of(
     allow:list|tuple=(), # code that the `config.json` of a run may name, as in `is_allowed`
 ) -> tuple: # encoder (size or name) and image size, pixels (None: that of the encoder)
     "What builds the encoder of a checkpoint again; raises `InputError`."
-    if path.is_dir():
-        config = read_config(path)
-        saved = config.get('encoder' if config.get('kind') == 'MAE' else 'backbone')
-        if saved is None:
-            raise InputError(f"{path}: this run has no encoder (it was trained on cached features?): give the run that made them")
-        saved = EncoderConfig.read(saved, path/'config.json')
-        check_allowed(saved.encoder, allow, path/'config.json')
-        return saved.encoder, saved.img_size
+    if path.is_dir(): return _size_of_run(path, allow)
     norms = {f'blocks.{i}.norm1.weight' for i in range(48)}
     state = _fit_names(state, norms | {'patch_embed.proj.weight', 'pos_embed'})
     proj, pos = state.get('patch_embed.proj.weight'), state.get('pos_embed')
     if proj is None or pos is None or proj.ndim != 4 or pos.ndim != 3:
-        raise InputError(f"{path}: no Vision Transformer is in it (patch_embed.proj.weight and pos_embed are missing): give a "
-                         f"checkpoint of facebookresearch/mae, MAE-Face or timm, or a run folder")
+        raise InputError(f"{path}: no Vision Transformer is in it (patch_embed.proj.weight and pos_embed are "
+                         f"missing): give a checkpoint of facebookresearch/mae, MAE-Face or timm, or a run folder")
     d, p = proj.shape[0], proj.shape[-1]
     heads = 16 if d == 1280 else max(d//64, 1)
-    size = dict(img_size=p*math.isqrt(pos.shape[1]), patch_size=p, embed_dim=d, depth=len(norms & state.keys()), num_heads=heads)
-    return size, None
+    img_size, depth = p*math.isqrt(pos.shape[1]), len(norms & state.keys())
+    return dict(img_size=img_size, patch_size=p, embed_dim=d, depth=depth, num_heads=heads), None
+
+def _size_of_run(folder, allow):
+    "From the configuration."
+    config, file = read_config(folder), folder/'config.json'
+    saved = config.get('encoder' if config.get('kind') == 'MAE' else 'backbone')
+    if saved is None:
+        raise InputError(f"{folder}: this run has no encoder (it was trained on cached features?): "
+                         f"give the run that made them")
+    saved = EncoderConfig.read(saved, file)
+    check_allowed(saved.encoder, allow, file)
+    return saved.encoder, saved.img_size

@@ -15,8 +15,8 @@ from fastcore.basics import patch
 from torch import nn
 
 from ..files import InputError
-from .encoder import (FACE_MEAN, FACE_STD, SMALL, Checked, EncoderConfig, Preprocessing, check_size, create_encoder,
-                                      load_strict, read_checkpoint, read_config, size_of)
+from .encoder import (FACE_MEAN, FACE_STD, SMALL, Checked, EncoderConfig, Preprocessing, check_size,
+                                      create_encoder, load_strict, read_checkpoint, read_config, size_of)
 
 # %% ../../nbs/models/mae.ipynb #58c93a76
 def show_faces(
@@ -39,15 +39,16 @@ class MAE(nn.Module):
         decoder_depth:int=8, # blocks of the decoder
         decoder_heads:int=16, # its attention heads
         mask_ratio:float=.75, # share of the patches that are hidden, 0…1
-        norm_pix_loss:bool=False, # True: each patch of the target is normalised; paper: plain pixels
+        norm_pix_loss:bool=False, # True: the target's patches are normalised; paper: plain pixels
         img_size:int|None=None, # side of the images, pixels; None: what `encoder` says
     ):
         super().__init__()
         from timm.models import VisionTransformer
-        if not 0 < mask_ratio < 1: raise InputError(f"mask_ratio is {mask_ratio!r}, but must be between 0 and 1: the paper has 0.75")
+        if not 0 < mask_ratio < 1:
+            raise InputError(f"mask_ratio is {mask_ratio!r}, but must be between 0 and 1")
         enc = encoder if isinstance(encoder, nn.Module) else create_encoder(encoder, img_size, pool=False)
         if not isinstance(enc, VisionTransformer):
-            raise InputError(f"encoder {enc.config['encoder']!r} can't be pre-trained by masking: choose a plain Vision Transformer")
+            raise InputError(f"encoder {enc.config['encoder']!r} can't be masked: choose a plain Vision Transformer")
         self.encoder, self.mask_ratio, self.norm_pix_loss = enc, mask_ratio, norm_pix_loss
         self.p = enc.patch_embed.patch_size[0]
         self._make_decoder(decoder_dim, decoder_depth, decoder_heads)

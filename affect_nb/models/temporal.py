@@ -110,7 +110,8 @@ def check_temporal(
     "Raise `InputError` for an unknown temporal part, or one whose module isn't there."
     if name is None or name in ('none', *TEMPORALS): return
     if not is_import_name(name):
-        raise InputError(f"unknown temporal part {name!r}: choose from none, {', '.join(TEMPORALS)} or package.module:Name")
+        raise InputError(f"unknown temporal part {name!r}: choose from none, {', '.join(TEMPORALS)} or "
+                         f"package.module:Name")
     code_name(name)
 
 def create_temporal(
