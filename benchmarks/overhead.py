@@ -4,10 +4,8 @@ from datetime import datetime
 from pathlib import Path
 from statistics import median
 
-from affect_nb.data.project import open_project
 from affect_nb.runs.record import run_folder
-from affect_nb.runs.request import plan, read_profile
-from affect_nb.sweep.ensure import execute
+from affect_nb.sweep.sweep import Sweep
 
 PARTS = {'import torch': 'import torch', 'import fastai.learner': 'import fastai.learner',
          'import what a run imports': 'import affect_nb.runs.run, affect_nb.train.learner',
@@ -31,11 +29,10 @@ def cells(folder):
 
 def main(rounds=3):
     with tempfile.TemporaryDirectory() as out:
-        project = open_project('', read_profile('smoke')['embedded'], f'{out}/data')
-        *upstream, request = plan('mtl', project, 'smoke', tasks='EXPR', seq_len=5).chain()
-        for r in upstream: execute(r, out)
-        execute(plan('mtl', project, 'smoke', tasks='EXPR', seq_len=4), out) # stores the features
-        record = execute(request, out)
+        sweep = Sweep('smoke', out=out)
+        sweep.run('mtl', tasks='EXPR', seq_len=4) # stores the features
+        request = sweep.request('mtl', tasks='EXPR', seq_len=5)
+        record = request.make(out)
         print('record: ' + ', '.join(f'{k} {v:.1f} s' for k, v in record['seconds'].items()))
         for name, s in cells(run_folder(out, request)).items(): print(f'  {s:5.1f} s  {name}')
     found = {name: [] for name in PARTS}

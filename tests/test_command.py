@@ -204,4 +204,4 @@ def test_a_broken_image_stops_training(faces, tmp_path):
     cut(image)
     refused('pretrain', '--profile', 'smoke', '--data', root, '--out', tmp_path/'out', says=[f'{image.parent.name}/{image.name}', 'cut short', 'run.ipynb'])
     left = {f.name for f in (tmp_path/'out').rglob('*') if f.is_file()}
-    assert left <= {'run.ipynb', '.lock', '.code'}, left
+    assert left <= {'run.ipynb', '.lock', '.code', 'error.txt'}, left

@@ -7,7 +7,7 @@ from PIL import Image
 
 from affect_nb.data.aff_wild2 import read_aff_wild2
 from affect_nb.data.loaders import WindowDataset, Windows
-from affect_nb.runs.request import read_profile, resolve
+from affect_nb.runs.profile import read_profile, resolve
 from affect_nb.files import InputError
 from affect_nb.frames import make_frames, targets
 from affect_nb.labels import AUS, EXPRS, Y

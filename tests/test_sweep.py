@@ -5,9 +5,9 @@ import pandas as pd, psutil, pytest
 
 from affect_nb.data.layouts import write_raf_db
 from affect_nb.runs.record import read_record
-from affect_nb.runs.request import ABLATIONS, read_profile
-from affect_nb.sweep.ensure import call_notebook
-from affect_nb.tables.table import run_tables
+from affect_nb.runs.execute import call_notebook
+from affect_nb.runs.profile import ABLATIONS, read_profile
+from affect_nb.sweep.sweep import Sweep
 from affect_nb.files import InputError
 from common import AFFECT, ENV, ROOT, affect
 
@@ -39,14 +39,15 @@ def out(swept): return swept[0]
 def quietly(out):
     "The tables by a call in this process, and what it said."
     said = []
-    run_tables([1, 2, 3, 4, 5, 6], 'smoke', out=out, say=said.append)
+    sweep = Sweep('smoke', out=str(out))
+    sweep.publish(sweep.tables(say=said.append), say=said.append)
     return '\n'.join(said)
 
 
 def test_rows_and_files(swept):
     out, said = swept
     asked = read_profile('smoke')['rows']
-    for i in asked: assert re.search(rf'^  {re.escape(i)} .* ours -?\d', said, re.M), said
+    for i in asked: assert re.search(rf'^  {re.escape(i)} .* -?\d\.\d{{4}} \[', said, re.M), said
     assert 'embedded faces' in said and (out/'report.html').stat().st_size > 10_000
     records = [read_record(out/'runs'/n) for n in runs(out)]
     singles = {o['digest'] for r in records for o in r.get('others', [])}
@@ -144,11 +145,11 @@ def test_a_wrong_parameter_is_refused(tmp_path):
 def test_show_leads_back_to_the_run(out):
     done = affect('show', '3.8', '--out', out)
     chain = [n for n in runs(out) if n in done.stdout]
-    assert done.returncode == 0 and 'paper 0.5705' in done.stdout and len(chain) == 3 and {n.split('-')[0] for n in chain} == {'V', 'finetune', 'pretrain'}
+    assert done.returncode == 0 and '0.5705' in done.stdout and len(chain) == 3 and {n.split('-')[0] for n in chain} == {'V', 'finetune', 'pretrain'}
     commands, before = re.findall(r'^ +(affect .*)$', done.stdout, re.M), runs(out)
     assert len(commands) == 3
     again = affect(*shlex.split(commands[0])[1:])
-    assert again.returncode == 0 and again.stdout.count(': already made') == 3 and ': running' not in again.stdout and runs(out) == before, again.stdout + again.stderr
+    assert again.returncode == 0 and again.stdout.count(': already made') == 3 and ': to make' not in again.stdout and runs(out) == before, again.stdout + again.stderr
 
 
 # Interruptions
@@ -283,9 +284,9 @@ def test_rows_of_ones_own(out, tmp_path):
     ideas = next(c for c in cells if c.startswith("Path('ideas.py')")).split("'''")[1]
     (tmp_path/'ideas.py').write_text(ideas)
     (tmp_path/'mine.csv').write_text('row,task,baseline,S,temporal,loss\ngru,V,3.8,5,ideas:Gru,\nsquared,V,gru,5,ideas:Gru,ideas:Squared\n')
-    before, command = runs(out), ('tables', '--rows', 'mine.csv', '--profile', 'smoke', '--out', out)
+    before, command = runs(out), ('tables', '--rows', 'mine.csv', '--profile', 'smoke', '--out', out, '--allow-code', 'ideas')
     done = affect(*command, cwd=tmp_path)
-    assert done.returncode == 0 and re.search(r'^  squared .* ours', done.stdout, re.M), done.stdout + done.stderr
+    assert done.returncode == 0 and re.search(r'^  squared .* \d\.\d{4} \[', done.stdout, re.M), done.stdout + done.stderr
     assert len(runs(out)) == len(before) + 2 and before.items() <= runs(out).items()
     df = pd.read_csv(out/'tables'/'mine_differences.csv')
     assert df['row'].tolist() == ['gru', 'squared'] and df['baseline'].astype(str).tolist() == ['3.8', 'gru'] and df['lo'].notna().all()

@@ -54,7 +54,8 @@ def call_notebook(
     import papermill as pm
     known, copy = pm.inspect_notebook(str(path)), Path(copy)
     for name in parameters:
-        if name not in known: raise InputError(f"{Path(path).name} has no parameter '{name}': choose from {', '.join(known)}")
+        if name not in known:
+            raise InputError(f"{Path(path).name} has no parameter '{name}': choose from {', '.join(known)}")
     try: _execute(path, copy, parameters)
     finally: _leave_clean(copy, parameters, with_faces)
 

@@ -7,7 +7,7 @@ Docs: https://affect-nb.github.io/affect_nb/runs/profile.html.md"""
 # %% auto #0
 __all__ = ['PACKAGE', 'ABLATIONS', 'SHIPPED', 'UPSTREAM', 'RUNS', 'Count', 'Whole', 'Amount', 'Share', 'Side', 'SECTIONS', 'FREE',
            'ASKED', 'ELSEWHERE', 'FUSED', 'notebook', 'from_root', 'Settings', 'Training', 'Pretrain', 'Labelled',
-           'Finetune', 'Mtl', 'Ce', 'DrawnBp4d', 'DrawnRafDb', 'DrawnCExpr', 'Drawn', 'MtlByTasks', 'Profile',
+           'Finetune', 'Mtl', 'Ce', 'DrawnBp4d', 'DrawnRafDb', 'DrawnCExpr', 'Drawn', 'MtlByTasks', 'WholeProfile',
            'check_settings', 'merge', 'profile_names', 'read_profile', 'parse_fuse', 'resolve']
 
 # %% ../../nbs/runs/profile.ipynb #ddcf4b51
@@ -26,8 +26,10 @@ from ..plugins import code_name, is_import_name
 
 # %% ../../nbs/runs/profile.ipynb #c1f4e330
 PACKAGE = Path(str(resources.files('affect_nb')))
-ABLATIONS = next((p for p in (PACKAGE/'ablations', PACKAGE.parent/'nbs'/'ablations') if (p/'profiles').is_dir()), PACKAGE/'ablations')
-SHIPPED = PACKAGE/'encoder' # the small encoder of the demo: model.safetensors, config.json and the records of its making
+_PLACES = PACKAGE/'ablations', PACKAGE.parent/'nbs'/'ablations' # in a wheel, in a checkout
+ABLATIONS = next((p for p in _PLACES if (p/'profiles').is_dir()), _PLACES[0])
+# the small encoder of the demo: model.safetensors, config.json and the records of its making
+SHIPPED = PACKAGE/'encoder'
 
 UPSTREAM = dict( # kind of run → the notebooks that decide what comes out: those of what it starts from, and its own
     pretrain=('pretrain',),
@@ -168,7 +170,7 @@ class MtlByTasks(Mtl):
     "All of these rows."
     by_tasks: dict[str, dict[str, Any]] # settings of single sets of tasks
 
-class Profile(Settings):
+class WholeProfile(Settings):
     "All sections, and what makes a finished run stale."
     rerun: Literal['never', 'code']
     rows: list[str] # of the tables; empty: all
@@ -180,18 +182,20 @@ class Profile(Settings):
 
 # %% ../../nbs/runs/profile.ipynb #656de071
 _MUST_BE = dict(
-    int_from_float='a whole number', int_parsing='a number', int_type='a number', float_parsing='a number', float_type='a number',
+    int_from_float='a whole number', int_parsing='a number', int_type='a number',
+    float_parsing='a number', float_type='a number',
     bool_type='true or false', string_type='text', list_type='a list', dict_type='a list of names and values',
     model_type='a list of names and values', finite_number='a number')
 
 def _bound(model, name):
     "The range of a setting, in words."
-    limits = {k: getattr(m, k) for m in model.model_fields[name].metadata for k in ('ge', 'le') if getattr(m, k, None) is not None}
+    limits = {k: getattr(m, k) for m in model.model_fields[name].metadata for k in ('ge', 'le')
+              if getattr(m, k, None) is not None}
     text = f"{limits['ge']:g} or more"
     return text + (f", and at most {limits['le']:g}" if 'le' in limits else '')
 
 def check_settings(
-    model:type[Settings], # one of `SECTIONS`, or `Profile`
+    model:type[Settings], # one of `SECTIONS`, or `WholeProfile`
     values:dict, # by name
     where:str, # for the message: a file, or a section
 ) -> dict: # numbers as numbers
@@ -201,11 +205,14 @@ def check_settings(
     *path, name = [str(p) for p in error['loc']] or ['']
     for part in path:
         inner = model.model_fields.get(part)
-        if inner and isinstance(inner.annotation, type) and issubclass(inner.annotation, Settings): model = inner.annotation
+        if inner and isinstance(inner.annotation, type) and issubclass(inner.annotation, Settings):
+            model = inner.annotation
     where, kind = ', '.join([str(where), *path]), error['type']
-    if kind == 'extra_forbidden': raise InputError(f"{where}: unknown setting '{name}': choose from {', '.join(_names(model))}")
+    if kind == 'extra_forbidden':
+        raise InputError(f"{where}: unknown setting '{name}': choose from {', '.join(_names(model))}")
     if kind == 'missing': raise InputError(f"{where}: '{name}' is missing: give it, or name a base that has it")
-    if kind == 'literal_error': must = 'must be one of ' + error['ctx']['expected'].replace("'", '').replace(' or ', ', ')
+    if kind == 'literal_error':
+        must = 'must be one of ' + error['ctx']['expected'].replace("'", '').replace(' or ', ', ')
     elif kind == 'value_error': must = str(error['ctx']['error'])
     else: must = 'must be ' + (_MUST_BE.get(kind) or _bound(model, name))
     raise InputError(f"{where}: {name} is {error['input']!r}, but {must}")
@@ -216,7 +223,8 @@ def _names(model):
     return [n for n in model.model_fields if n not in common] + common
 
 # %% ../../nbs/runs/profile.ipynb #49704153
-FREE = ('model', 'weights', 'by_tasks', 'single', 'extra') # settings whose names are not known beforehand: replaced whole
+# settings whose names are not known beforehand: replaced whole
+FREE = ('model', 'weights', 'by_tasks', 'single', 'extra')
 
 def merge(
     base:dict, # settings
@@ -235,7 +243,8 @@ def _read_yaml(file, mtime):
     try: own = yaml.safe_load(file.read_text(encoding='utf-8-sig')) or {}
     except (yaml.YAMLError, UnicodeDecodeError) as e:
         raise InputError(f"{file} is not a YAML file: {str(e).splitlines()[0]}") from None
-    if not isinstance(own, dict): raise InputError(f"{file}: a profile is a list of sections such as 'mtl: {{epochs: 10}}'")
+    if not isinstance(own, dict):
+        raise InputError(f"{file}: a profile is a list of sections such as 'mtl: {{epochs: 10}}'")
     return own
 
 def profile_names() -> list: # names of the profiles that come with the library
@@ -248,12 +257,14 @@ def read_profile(
     "Read a profile and fill in what its bases say; raises `InputError`."
     file = Path(profile) if str(profile).endswith(('.yaml', '.yml')) else ABLATIONS/'profiles'/f'{profile}.yaml'
     if not file.is_file():
-        raise InputError(f"unknown profile '{profile}': choose from {', '.join(profile_names())}, or give the path of a YAML file")
+        raise InputError(f"unknown profile '{profile}': choose from {', '.join(profile_names())}, "
+                         f"or give the path of a YAML file")
     own = copy.deepcopy(_read_yaml(file, file.stat().st_mtime_ns))
     base = own.pop('base', None)
-    if file.resolve() == (ABLATIONS/'profiles'/'paper.yaml').resolve(): return check_settings(Profile, own, file)
+    if file.resolve() == (ABLATIONS/'profiles'/'paper.yaml').resolve():
+        return check_settings(WholeProfile, own, file)
     if str(base) == str(profile): raise InputError(f"{file}: a profile can't be its own base")
-    return check_settings(Profile, merge(read_profile(base or 'paper'), own), file)
+    return check_settings(WholeProfile, merge(read_profile(base or 'paper'), own), file)
 
 # %% ../../nbs/runs/profile.ipynb #45f8b842
 ASKED = dict( # parameters that a row or a person gives, beside the profile's settings
@@ -262,7 +273,8 @@ ASKED = dict( # parameters that a row or a person gives, beside the profile's se
     mtl=dict(tasks=['V'], fuse=[], seq_len=1, hop=0, temporal='', shuffle=False, folds=0, fold=0),
     ce=dict(stage_epochs=[16], compound_share=[0.], mixup=False, cutmix=False))
 ELSEWHERE = ('workers',) # settings that change how fast a run is made, not what comes out
-FUSED = ('oracle', 'noise', 'module') # fused as controls, instead of other tasks' features: the labels, noise, or nothing
+# fused as controls, instead of other tasks' features: the labels, noise, or nothing
+FUSED = ('oracle', 'noise', 'module')
 
 def parse_fuse(
     fuse:str|list, # 'AU+V', ['AU'], '' for none, or one of `FUSED`
@@ -275,7 +287,8 @@ def _asked(kind, asked):
     "What is asked for, with the rest of `ASKED`, in one form."
     for name in asked:
         if name not in ASKED[kind]:
-            raise InputError(f"unknown parameter '{name}' of a {kind} run: choose from {', '.join(ASKED[kind]) or 'none'}")
+            raise InputError(f"unknown parameter '{name}' of a {kind} run: "
+                             f"choose from {', '.join(ASKED[kind]) or 'none'}")
     p = {**ASKED[kind], **asked}
     try:
         if 'tasks' in p: p['tasks'] = parse_tasks(p['tasks'])
@@ -292,7 +305,8 @@ def _check_folds(folds, fold):
     if folds < 0 or not 0 <= fold < max(1, folds):
         raise InputError(f"fold is {fold} of {folds}: count the folds from 0 to {max(0, folds - 1)}")
 
-_TEMPORALS, _LOSSES = ('lstm', 'tcn', 'transformer'), ('joint', 'uncertainty', 'balanced_mse') # known without importing torch
+# known without importing torch
+_TEMPORALS, _LOSSES = ('lstm', 'tcn', 'transformer'), ('joint', 'uncertainty', 'balanced_mse')
 
 def _check_name(what, name, known):
     "Raise `InputError` unless a part of the model or a loss is known, or can be found."
@@ -328,7 +342,8 @@ def _check_compounds(p):
     "Raise `InputError` for settings of the compound track that don't go together."
     makes = p['mixup'] or p['cutmix']
     if makes and not p['generated']:
-        raise InputError("generated is 0, but mixup or cutmix is on: give it a number above 0, such as 1, or turn them off")
+        raise InputError("generated is 0, but mixup or cutmix is on: "
+                         "give it a number above 0, such as 1, or turn them off")
     if makes and p['tune'] == 'head':
         raise InputError("tune is 'head', but compounds can't be generated from stored features: "
                          "choose last or all, or turn mixup and cutmix off")

@@ -37,7 +37,9 @@ def code_digest(
 @lru_cache
 def git_commit() -> str: # with '+' when files differ from it; '' outside a checkout
     "The commit of the checkout the library runs from."
-    def git(*args): return subprocess.run(['git', '-C', str(PACKAGE.parent), *args], capture_output=True, text=True, timeout=10)
+    def git(*args):
+        command = ['git', '-C', str(PACKAGE.parent), *args]
+        return subprocess.run(command, capture_output=True, text=True, timeout=10)
     try:
         if not (PACKAGE.parent/'.git').exists() or (head := git('rev-parse', 'HEAD')).returncode: return ''
         changed = git('status', '--porcelain', '--untracked-files=no').stdout.strip()
@@ -75,12 +77,17 @@ class Record(dict):
     def table(self) -> pd.DataFrame: # one row per metric
         "The scores of a run."
         score = lambda part, key: part[key] if part else None
-        rows = {t: dict(metric=m['metric'], epoch=m['epoch'], ours=m['ours']['score'], lo=m['ours']['lo'], hi=m['ours']['hi'],
-                        held_out=score(m['held_out'], 'score'), constant=m['constant']) for t, m in self.metrics.items()}
+        rows = {t: dict(metric=m['metric'], epoch=m['epoch'],
+                        ours=m['ours']['score'], lo=m['ours']['lo'], hi=m['ours']['hi'],
+                        held_out=score(m['held_out'], 'score'), constant=m['constant'])
+                for t, m in self.metrics.items()}
         return pd.DataFrame.from_dict(rows, orient='index')
 
+    def _repr_pretty_(self, p, cycle): p.text(f'{self.name}: {list(self.metrics)}') # where there is no HTML
+
     def _repr_html_(self):
-        facts = f"{self.seconds['total']:.0f} s, {self.peak_memory_mb:,} MB, loss {self.losses['first']:.4g} → {self.losses['last']:.4g}"
+        facts = (f"{self.seconds['total']:.0f} s, {self.peak_memory_mb:,} MB, "
+                 f"loss {self.losses['first']:.4g} → {self.losses['last']:.4g}")
         scores = self.table().style.format(precision=4, na_rep='–').set_uuid('record').to_html() if self.metrics else ''
         return f'<p><b>{html.escape(self.name)}</b>: {facts}</p>{scores}'
 
@@ -93,7 +100,8 @@ def file_digest(
 
 @lru_cache(maxsize=4096)
 def _digest_at(path, mtime, size):
-    with open(path, 'rb') as f: return hashlib.file_digest(f, 'sha256').hexdigest() if sys.version_info >= (3, 11) else _by_blocks(f)
+    with open(path, 'rb') as f:
+        return hashlib.file_digest(f, 'sha256').hexdigest() if sys.version_info >= (3, 11) else _by_blocks(f)
 
 def _by_blocks(f):
     "What `hashlib.file_digest` does since Python 3.11."
@@ -115,7 +123,8 @@ def write_record(
 ) -> Record: # as `read_record` gives it
     "Write the record with the digests of the run's files: the last thing a run does."
     folder = Path(folder)
-    left = [f for f in sorted(folder.iterdir()) if f.is_file() and f.name not in _OTHERS and f.name[0] != '.' and not f.name.startswith('best-')]
+    left = [f for f in sorted(folder.iterdir())
+            if f.is_file() and f.name not in _OTHERS and f.name[0] != '.' and not f.name.startswith('best-')]
     files = {f.name: dict(bytes=f.stat().st_size, sha256=file_digest(f)) for f in left}
     record = json.loads(json.dumps(dict(format=FORMAT, **record, files=files)))
     record['seal'] = _seal(record)
@@ -135,7 +144,8 @@ def read_record(
     if record.get('format') != FORMAT:
         raise InputError(f"{file} has format {record.get('format')}, but this version reads {FORMAT}: "
                          f"use another output folder, or delete this one")
-    if record.get('seal') != _seal(record): raise Damaged(f"{file} has changed since it was written: delete the folder, the run is made again")
+    if record.get('seal') != _seal(record):
+        raise Damaged(f"{file} has changed since it was written: delete the folder, the run is made again")
     return Record(record)
 
 def verify(
@@ -192,7 +202,8 @@ def read_predictions(
     "Predictions and labels of one task, as the run has written them; changed ones raise `Damaged`."
     from affect_nb.train.scores import predictions_of
     file, record = Path(folder)/'predictions.parquet', read_record(folder)
-    if record is None or 'predictions.parquet' not in record.files: raise Damaged(f"{folder} has no predictions: delete it, the run is made again")
+    if record is None or 'predictions.parquet' not in record.files:
+        raise Damaged(f"{folder} has no predictions: delete it, the run is made again")
     verify(folder, record, weights=False)
     return predictions_of(_predictions(str(file), file.stat().st_mtime_ns), split, task)
 

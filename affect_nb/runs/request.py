@@ -36,8 +36,10 @@ class Request:
     seed: int = 0
     upstream: 'Request|None' = field(default=None, hash=False) # the run it starts from
     encoder: str = '' # a model it starts from instead: the digest of its file, or a timm name
-    others: tuple = field(default=(), hash=False) # the single-task models whose features are fused, in the order of `params['fuse']`
-    code: dict = field(default_factory=dict, hash=False) # parameters that name somebody's own code or model: what identifies it
+    # the single-task models whose features are fused, in the order of `params['fuse']`
+    others: tuple = field(default=(), hash=False)
+    # parameters that name somebody's own code or model: what identifies it
+    code: dict = field(default_factory=dict, hash=False)
     call: dict = field(default_factory=dict, hash=False, compare=False) # parameters of the notebook that makes it
 
     @property
@@ -61,6 +63,7 @@ class Request:
     @property
     def name(self): return f'{self.slug}-{self.digest[:8]}' # of the run's folder
 
+# %% ../../nbs/runs/request.ipynb #6f174df3
 def _mtl_words(p):
     "A multi-task run in a few words."
     words = ['+'.join(p['tasks'])]
@@ -98,7 +101,8 @@ def model_path(
     if is_import_name(encoder): return None
     import timm
     if timm.is_model(str(encoder)): return None
-    raise InputError(f"encoder '{encoder}' is no run folder, checkpoint file, timm model or package.module:Name: check the name")
+    raise InputError(f"encoder '{encoder}' is no run folder, checkpoint file, timm model or package.module:Name: "
+                     f"check the name")
 
 def model_digest(
     encoder:str|Path, # as for `model_path`
@@ -130,9 +134,11 @@ def lacks(
     "What the compound track needs and these data don't have."
     shown = {s: targets(df[df['split'] == s])[:, Y['CE']] == 1 for s in ('train', 'val')}
     alone = {s: y[y.sum(1) == 1].any(0) for s, y in shown.items()}
-    if not alone['train'].all(): return f"no training image has the single label {BASIC[int(np.argmin(alone['train']))]}"
+    if not alone['train'].all():
+        return f"no training image has the single label {BASIC[int(np.argmin(alone['train']))]}"
     if not alone['val'].any(): return 'no validation image has one of the six basic expressions alone'
-    if compounds and not (shown['train'].sum(1) > 1).any(): return 'no training image shows a compound, and none is to be made'
+    if compounds and not (shown['train'].sum(1) > 1).any():
+        return 'no training image shows a compound, and none is to be made'
     return ''
 
 # %% ../../nbs/runs/request.ipynb #54fd7205
@@ -182,7 +188,8 @@ def request(self:Setup,
     if encoder: model_path(encoder)
     make = dict(pretrain=_pretrain, finetune=_finetune, mtl=_mtl, ce=_ce)[kind]
     start = make(self, self.project(data), data, encoder, params)
-    call = dict(profile=str(self.profile), data=str(data), seed=self.seed if seed is None else seed, settings=settings or {})
+    call = dict(profile=str(self.profile), data=str(data), seed=self.seed if seed is None else seed,
+                settings=settings or {})
     call |= {k: params[k] for k in ASKED[kind]}
     if encoder: call['encoder'] = str(encoder)
     own = {k: code_name(params[k]) for k in ('temporal', 'loss') if is_import_name(params.get(k))}
@@ -197,7 +204,9 @@ def _texts(x):
 # %% ../../nbs/runs/request.ipynb #0bf8faed
 def _pretrain(setup, project, data, encoder, params):
     "The data of pre-training, and what identifies the model it starts from."
-    if encoder: raise InputError(f"encoder is '{encoder}', but pre-training makes one: leave it out, or start from it with --set model={encoder}")
+    if encoder:
+        raise InputError(f"encoder is '{encoder}', but pre-training makes one: "
+                         f"leave it out, or start from it with --set model={encoder}")
     start = params['model'] if isinstance(params['model'], dict) else model_digest(params['model'])
     return dict(data=project.faces_digest, code=dict(model=start))
 
@@ -230,7 +239,8 @@ def _mtl(setup, project, data, encoder, params):
     start = _start(setup, data, encoder, bool(encoder) and _fine_tuned(encoder), kind='finetune', **folds)
     params.pop('single')
     single = setup.settings['mtl']['single']
-    others = [setup.request('mtl', single, data, encoder, 0, tasks=[t], **folds) for t in params['fuse'] if t not in FUSED]
+    others = [setup.request('mtl', single, data, encoder, 0, tasks=[t], **folds)
+              for t in params['fuse'] if t not in FUSED]
     return dict(data=project.digest_with(params['extra']), others=tuple(others), **start)
 
 # %% ../../nbs/runs/request.ipynb #dcc4b31a
@@ -238,7 +248,8 @@ def _ce(setup, project, data, encoder, params):
     "The data of a compound row, and the encoder it starts from."
     makes = params['mixup'] or params['cutmix']
     if what := lacks(project.compound(), any(params['compound_share']) and not makes):
-        raise InputError(f"{project.source}: {what}; the compound track can't be trained on it: add images, or take other parameters")
+        raise InputError(f"{project.source}: {what}; the compound track can't be trained on it: "
+                         f"add images, or take other parameters")
     params['extra'] = project.extra_for(['CE'], params['extra'])
     tuned = len(project.frames) > 0
     given = bool(encoder) and (not tuned or _fine_tuned(encoder))
@@ -266,7 +277,8 @@ def make(self:Request,
             _clear_if_stale(folder, self, rerun)
             _call(self, folder, out, gpu, allow, with_faces)
             record = read_record(folder)
-            if record is None: raise RunFailed(f"{self.name}: the notebook ended without a record (see {folder/'run.ipynb'})")
+            if record is None:
+                raise RunFailed(f"{self.name}: the notebook ended without a record (see {folder/'run.ipynb'})")
             return record
 
 def _call(request, folder, out, gpu, allow, with_faces):

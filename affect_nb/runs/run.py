@@ -61,7 +61,8 @@ class Run:
 
     def __repr__(self):
         up, what = self.request.upstream, '+'.join(self.params.get('tasks', [])) or 'faces'
-        return f"{self.request.name}: {what} of {self.project.source}, from {up.name if up else self.encoder}\nin {self.folder}"
+        start = up.name if up else self.encoder
+        return f"{self.request.name}: {what} of {self.project.source}, from {start}\nin {self.folder}"
 
     def timed(self, step, f, *args, **kwargs):
         "Call `f` and note how long it takes."
@@ -87,7 +88,8 @@ def open_run(
     for r in request.chain()[:-1]:
         if not finished(setup.out, r, weights=True): r.make(setup.out, allow=setup.allow, with_faces=setup.with_faces)
     torch.set_num_threads(request.params['threads'])
-    run = Run(request, setup.project(), Path(setup.out), _start_of(setup, request), started=started, batch=batch, allow=tuple(setup.allow))
+    run = Run(request, setup.project(), Path(setup.out), _start_of(setup, request),
+              started=started, batch=batch, allow=tuple(setup.allow))
     run.folder.mkdir(parents=True, exist_ok=True)
     return run
 
@@ -110,8 +112,8 @@ def pretrain_learner(
     encoder = create_encoder(run.encoder, p['img_size'], pool=False, allow=run.allow)
     if encoder.report: print(encoder.report)
     mae = MAE(encoder, p['decoder_dim'], p['decoder_depth'], p['decoder_heads'], p['mask_ratio'], p['norm_pix_loss'])
-    return mae_learner(mae, run.project.corpus(), p['img_size'], FACE_MEAN, FACE_STD, p['batch_size'], p['wd'], bf16=p['bf16'],
-                       workers=p['workers'], seed=run.seed)
+    return mae_learner(mae, run.project.corpus(), p['img_size'], FACE_MEAN, FACE_STD, p['batch_size'], p['wd'],
+                       bf16=p['bf16'], workers=p['workers'], seed=run.seed)
 
 # %% ../../nbs/runs/run.ipynb #dc1ce6de
 class Features:
@@ -179,7 +181,8 @@ def others(self:Features,
 
 def _oracle(run, split, d, scale):
     "The labels as features: one projection and one scale for all splits."
-    every = {s: np.concatenate([targets(b.table()) for b in parts]) for s, parts in blocks_of(run.request, run.project).items()}
+    found = blocks_of(run.request, run.project)
+    every = {s: np.concatenate([targets(b.table()) for b in parts]) for s, parts in found.items()}
     made = oracle_features(np.concatenate(list(every.values())), run.params['tasks'], d, scale)
     ends = dict(zip(every, np.cumsum([len(y) for y in every.values()])))
     return made[ends[split] - len(every[split]):ends[split]]
@@ -209,7 +212,8 @@ def model_of(
         if backbone.report: print(backbone.report)
     fusion = FeatureFusion(width, p['fuse_dropout']) if p.get('fuse') else None
     temporal = p.get('temporal', 'none')
-    model = AffectModel(backbone, p['tasks'], width if cached else None, fusion, None if temporal == 'none' else temporal, p['dropout'])
+    if temporal == 'none': temporal = None
+    model = AffectModel(backbone, p['tasks'], width if cached else None, fusion, temporal, p['dropout'])
     if cached: model.preprocessing = preprocessing
     else: freeze(model, p['tune'])
     return model
@@ -276,7 +280,8 @@ def fit(self:Run,
         return loop.fit(learn, p['epochs'], p['lr'], self.folder, paths=learn.dls.train.dataset.paths, **how)
     cbs = curriculum.curriculum_callbacks(p, self.seed) if self.request.kind == 'ce' else ()
     choose = 'last' if p.get('folds') == 1 else 'best' # a refit on everything has nothing to choose by
-    return learner.fit_affect(learn, self.data['val'].df, self.folder, p['epochs'], p['lr'], p['layer_decay'], choose, cbs, **how)
+    return learner.fit_affect(learn, self.data['val'].df, self.folder, p['epochs'], p['lr'], p['layer_decay'],
+                              choose, cbs, **how)
 
 # %% ../../nbs/runs/run.ipynb #6679d5cf
 @patch
@@ -290,7 +295,8 @@ def finish(self:Run,
     self._save(learn, result)
     write_atomically(self.folder/'environment.txt', lambda f: f.write_text(environment()))
     record = write_record(self.folder, self._record(metrics, log))
-    for f in (self.folder/'checkpoint.pt', *self.folder.glob('best-*.safetensors')): f.unlink(missing_ok=True) # needed until there is a record
+    for f in (self.folder/'checkpoint.pt', *self.folder.glob('best-*.safetensors')):
+        f.unlink(missing_ok=True) # needed until there is a record
     if self.batch: gc.freeze() # or the kernel spends seconds on collecting what it imported
     return record
 
@@ -300,9 +306,11 @@ def _save(self:Run, learn, result):
     from affect_nb.models.encoder import save_model
     r, tasks = self.request, getattr(learn.model, 'tasks', [])
     for t in tasks if len(tasks) > 1 else []:
-        write_atomically(self.folder/f'model-{t}.safetensors', lambda f: shutil.copy(self.folder/f'best-{t}.safetensors', f))
+        best = self.folder/f'best-{t}.safetensors'
+        write_atomically(self.folder/f'model-{t}.safetensors', lambda f: shutil.copy(best, f))
     model = result.load_best(learn.model, 'mean' if len(tasks) > 1 else tasks[0]) if tasks else learn.model
-    save_model(model, self.folder, run=r.name, digest=r.digest, upstream=r.upstream.name if r.upstream else r.encoder[:16])
+    start = r.upstream.name if r.upstream else r.encoder[:16]
+    save_model(model, self.folder, run=r.name, digest=r.digest, upstream=start)
 
 # %% ../../nbs/runs/run.ipynb #a79e9523
 @patch
@@ -310,12 +318,16 @@ def _score(self:Run, learn, scores):
     "Write the predictions of a finished training, and score them."
     tasks, train, val = learn.model.tasks, self.data['train'], self.data['val']
     parts = []
-    if self.params.get('folds') != 1: parts.append(predictions_table(val.df, 'val', {t: scores.predictions(t) for t in tasks}))
-    if 'held_out' in self.data: parts.append(predictions_table(self.data['held_out'].df, 'held_out', self._held_out(learn, scores)))
+    if self.params.get('folds') != 1:
+        parts.append(predictions_table(val.df, 'val', {t: scores.predictions(t) for t in tasks}))
+    if 'held_out' in self.data:
+        parts.append(predictions_table(self.data['held_out'].df, 'held_out', self._held_out(learn, scores)))
     elif parts:
         crossed = {t: p for t in tasks if (p := scores.cross_fit(t)) is not None}
         if crossed: parts.append(predictions_table(val.df, 'cross_fit', crossed))
-    table = pd.concat(parts, ignore_index=True) if parts else predictions_table(val.df.iloc[:0], 'val', {t: scores.predictions(t)[:0] for t in tasks})
+    if parts: table = pd.concat(parts, ignore_index=True)
+    else: # the columns, without a row
+        table = predictions_table(val.df.iloc[:0], 'val', {t: scores.predictions(t)[:0] for t in tasks})
     write_atomically(self.folder/'predictions.parquet', table.to_parquet)
     return score_table(table, tasks, targets(train.df), {t: int(scores.best[t]['epoch']) for t in tasks})
 
@@ -323,11 +335,11 @@ def _score(self:Run, learn, scores):
 def _held_out(self:Run, learn, scores):
     "Predictions of the held-out part, by the best epoch of each task; an epoch that is best for several predicts once."
     from affect_nb.train.learner import predict
-    by_epoch, pred, p = {}, {}, self.params
+    by_epoch, pred, p, ds = {}, {}, self.params, self.data['held_out'].ds
     for t in learn.model.tasks:
         model, epoch = scores.load_best(learn.model, t), scores.best[t]['epoch']
         if epoch not in by_epoch:
-            by_epoch[epoch] = self.timed('scoring', predict, model, self.data['held_out'].ds, p['batch_size'] * 2, p['workers'])
+            by_epoch[epoch] = self.timed('scoring', predict, model, ds, p['batch_size'] * 2, p['workers'])
         pred[t] = by_epoch[epoch][t]
     return pred
 
@@ -343,7 +355,8 @@ def _record(self:Run, metrics, log):
         features=self.stores, notes=self._notes(log.rows), metrics=metrics,
         losses=dict(first=log.rows[0]['train_loss'], last=log.rows[-1]['train_loss']),
         seconds=self._seconds(log), peak_memory_mb=peak_memory(),
-        gpu=torch.cuda.get_device_name() if gpu else '', gpu_memory_mb=torch.cuda.max_memory_allocated() >> 20 if gpu else 0,
+        gpu=torch.cuda.get_device_name() if gpu else '',
+        gpu_memory_mb=torch.cuda.max_memory_allocated() >> 20 if gpu else 0,
         code=code_digest(r.kind), git=git_commit(), versions=versions())
 
 @patch
@@ -372,5 +385,6 @@ def _notes(self:Run, rows):
     notes = [f'stage {k} has a smaller share of the compounds than the stage before' for k in falls(stages)]
     asked, made = (sum(row[k] for row in rows) for k in ('generated', 'mixed'))
     if made < .95 * asked:
-        notes.append(f'{made:,} of {asked:,} compounds were generated: the others had no partner in their batch and stayed single')
+        notes.append(f'{made:,} of {asked:,} compounds were generated: '
+                     'the others had no partner in their batch and stayed single')
     return notes

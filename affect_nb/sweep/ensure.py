@@ -33,7 +33,7 @@ def to_make(
     out:str|Path, # output folder
     rerun:str='never', # 'code': runs of other code are made again
 ) -> list: # of `Request`: each after all that it starts from, none twice
-    "The runs that are missing, and of those upstream only what they need; a model that something starts from must be whole."
+    "The runs that are missing, and of those upstream only what they need; what something starts from must be whole."
     missing, seen = {}, set()
     def need(r, weights=False):
         if (r.digest, weights) in seen: return
@@ -81,9 +81,12 @@ def load_config(
     file, ask = Path(file), "give a Python file that defines config = parsl.Config(…), such as configs/local.py"
     if not file.is_file(): raise InputError(f"there is no configuration '{file}': {ask}")
     try: config = runpy.run_path(str(file)).get('config')
-    except Exception as e: raise InputError(f"{file} ends with {type(e).__name__}: {' '.join(str(e).split())[:200]}: {ask}") from None
+    except Exception as e:
+        said = ' '.join(str(e).split())[:200]
+        raise InputError(f"{file} ends with {type(e).__name__}: {said}: {ask}") from None
     if not isinstance(config, Config): raise InputError(f"{file} defines no config: {ask}")
-    if config.run_dir == 'runinfo': config.run_dir = str((Path(out)/'.parsl').resolve()) # seen by all machines, as the runs are
+    if config.run_dir == 'runinfo': # Parsl's default
+        config.run_dir = str((Path(out)/'.parsl').resolve()) # seen by all machines, as the runs are
     scripts, path = str(Path(sys.executable).parent), os.environ.get('PATH', os.defpath).split(os.pathsep)
     if scripts not in path: os.environ['PATH'] = os.pathsep.join([scripts, *path]) # Parsl starts its helpers by name
     return config
@@ -147,7 +150,8 @@ def _run_all(requests, app):
     waiting = set(names)
     while waiting:
         ended, waiting = wait(waiting, timeout=1, return_when=FIRST_COMPLETED)
-        batch = sorted(((names[f], f.exception()) for f in ended), key=lambda pair: requests.index(pair[0])) # upstream first
+        batch = [(names[f], f.exception()) for f in ended]
+        batch.sort(key=lambda pair: requests.index(pair[0])) # upstream first
         errors.update({r.digest: e for r, e in batch})
         yield [(r, _reason(r, e, errors)) for r, e in batch]
 
@@ -164,7 +168,7 @@ def ensure(
     requests:list, # of `Request`
     out:str|Path, # output folder
     workers:int=0, # runs at once; 0: as many as there are GPUs or cores
-    config:str|Path='', # Python file with a Parsl configuration, which then decides how many run at once; '': this machine
+    config:str|Path='', # Python file with a Parsl configuration, which then says how many run at once; '': this machine
     done=None, # called with each request as soon as it is finished (also those that were before)
     say=print, # shows progress
     rerun:str='never', # 'code': runs of other code are made again

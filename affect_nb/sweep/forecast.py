@@ -9,8 +9,8 @@ __all__ = ['run_without', 'steps_of', 'MadeUp', 'Cost', 'trial', 'stores_of', 'm
            'forecast']
 
 # %% ../../nbs/sweep/forecast.ipynb #51abb73f
-import json, subprocess, sys, tempfile, time
-from dataclasses import asdict, dataclass, fields
+import json, subprocess, sys, time
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np, pandas as pd
@@ -42,8 +42,8 @@ def run_without(
 def steps_of(
     request:Request, # a run
     project:Project, # its data
-) -> dict: # `train`, `valid`: batches of an epoch (of a curriculum: their mean); `held`: batches that are scored at the end; `frames`: how many are predicted
-    "How much work a run is."
+) -> dict: # batches: `train`, `valid` of an epoch, `held` scored at the end; `frames`: how many are predicted
+    "How much work a run is; of a curriculum, whose epochs differ, the mean."
     from affect_nb.data.loaders import Batches, Windows
     from affect_nb.runs.run import blocks_of
     from affect_nb.train.curriculum import mean_batches
@@ -52,10 +52,15 @@ def steps_of(
     if request.kind == 'pretrain':
         n = len(project.corpus())
         valid = max(1, n // 20)
-        return dict(train=max(1, len(Batches(n - valid, size, shuffle=True))), valid=len(Batches(valid, size)), held=0, frames=0)
-    tables = {split: pd.concat([b.table() for b in parts], ignore_index=True) for split, parts in blocks_of(request, project).items()}
-    def windows(split): return len(Windows(tables[split], s, p.get('hop', 1), p['tasks'] if split == 'train' else None)) if split in tables else 0
-    train = mean_batches(p, targets(tables['train'])) if request.kind == 'ce' else len(Batches(windows('train'), size, shuffle=True))
+        train = max(1, len(Batches(n - valid, size, shuffle=True)))
+        return dict(train=train, valid=len(Batches(valid, size)), held=0, frames=0)
+    tables = {split: pd.concat([b.table() for b in parts], ignore_index=True)
+              for split, parts in blocks_of(request, project).items()}
+    def windows(split):
+        if split not in tables: return 0
+        return len(Windows(tables[split], s, p.get('hop', 1), p['tasks'] if split == 'train' else None))
+    if request.kind == 'ce': train = mean_batches(p, targets(tables['train']))
+    else: train = len(Batches(windows('train'), size, shuffle=True))
     return dict(train=train, valid=len(Batches(windows('val'), twice)), held=len(Batches(windows('held_out'), twice)),
                 frames=sum(len(df) for split, df in tables.items() if split != 'train'))
 
@@ -149,15 +154,15 @@ def trial(
         cbs = curriculum_callbacks(p, request.seed)[:1]
     learn.fit(1, cbs=[*cbs, clock])
     gpu = torch.cuda.max_memory_allocated() >> 20 if torch.cuda.is_available() else 0
-    cost = Cost(ready - began, _per_step(clock.train_times, workers), _per_step(clock.valid_times, workers), peak_memory(), gpu,
-                _disk(learn.model, p.get('tasks', []), work['frames']))
+    cost = Cost(ready - began, _per_step(clock.train_times, workers), _per_step(clock.valid_times, workers),
+                peak_memory(), gpu, _disk(learn.model, p.get('tasks', []), work['frames']))
     if kind in ('finetune', 'mtl'):
         cost.features = _extraction(features.backbone, project, workers)
         cost.features_mb = len(project.frames) * features.backbone.num_features * 4 / 1e6
     return cost
 
 def _disk(model, tasks, frames):
-    "MB of a run: its models (one per task and the best on average) and its predictions, with labels and intervals' groups."
+    "MB of a run: its models (one per task and the best on average) and its predictions, with labels and groups."
     columns = sum(2 * len(CLASSES[t]) for t in tasks) + 5
     weights = sum(p.numel() * p.element_size() for p in model.state_dict().values())
     models = len(tasks) + 1 if len(tasks) > 1 else 1
@@ -169,7 +174,8 @@ def _extraction(backbone, project, workers):
     import torch
     from affect_nb.data.loaders import WindowDataset, Windows
     df = project.frames.iloc[:40].reset_index(drop=True)
-    ds, times, device = WindowDataset(df, Windows(df), backbone.img_size), [], torch.device('cuda' if torch.cuda.is_available() else 'cpu')
+    ds, times = WindowDataset(df, Windows(df), backbone.img_size), []
+    device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
     backbone.to(device).eval()
     for _ in range(4):
         t = time.perf_counter()
@@ -198,13 +204,15 @@ def measure(
     "Time a few steps of a run, with the real data and an untrained model, in a process of its own; raises `RunFailed`."
     common = ('profile', 'data', 'encoder', 'seed')
     asked = {k: v for k, v in request.call.items() if k not in (*common, 'settings')}
-    given = {k: request.call[k] for k in common if k in request.call} | dict(out=setup.out, cache=str(setup.cache), allow=list(setup.allow))
+    given = {k: request.call[k] for k in common if k in request.call}
+    given |= dict(out=setup.out, cache=str(setup.cache), allow=list(setup.allow))
     ask = json.dumps(dict(setup=given, kind=request.kind, settings=request.call['settings'], asked=asked, steps=steps))
     code = ('import json, sys; from dataclasses import asdict; from affect_nb.sweep.forecast import trial; '
             'print(json.dumps(asdict(trial(**json.load(sys.stdin)))))')
     done = subprocess.run([sys.executable, '-c', code], input=ask, capture_output=True, text=True, timeout=1800)
     def last(text): return next((l for l in reversed(text.splitlines()) if l.strip()), 'no message')
-    if done.returncode: raise RunFailed(f"{request.slug}: the trial failed, so there is no estimate: {last(done.stderr)}")
+    if done.returncode:
+        raise RunFailed(f"{request.slug}: the trial failed, so there is no estimate: {last(done.stderr)}")
     return Cost(**json.loads(last(done.stdout)))
 
 # %% ../../nbs/sweep/forecast.ipynb #80c02019
@@ -216,7 +224,8 @@ def shape(
     call:dict, # of the notebook
 ) -> tuple:
     "What the duration of a step depends on."
-    return (kind, call.get('profile'), call.get('data'), call.get('encoder', ''), bool(params.get('fuse')), *(params.get(k) for k in _SHAPE))
+    asked = (call.get('profile'), call.get('data'), call.get('encoder', ''))
+    return (kind, *asked, bool(params.get('fuse')), *(params.get(k) for k in _SHAPE))
 
 def known_costs(
     project:Project, # the data
@@ -231,7 +240,8 @@ def known_costs(
         if bool(r['gpu']) != gpus or r['data']['digest'] != _digest(project, request): continue
         steps, s = r['params']['epochs'] * steps_of(request, project)['train'], r['seconds']
         disk = sum(x.stat().st_size for x in f.parent.iterdir() if x.is_file()) / 1e6
-        cost = Cost(s['total'] - s['training'] - s['features'], s['training'] / steps, 0., r['peak_memory_mb'], r['gpu_memory_mb'], disk)
+        cost = Cost(s['total'] - s['training'] - s['features'], s['training'] / steps, 0.,
+                    r['peak_memory_mb'], r['gpu_memory_mb'], disk)
         found.setdefault(shape(r['kind'], r['params'], r['call']), []).append(cost)
     return {k: _mean(costs) for k, costs in found.items()}
 
@@ -244,7 +254,8 @@ def _digest(project, request):
 def _mean(costs):
     "The mean of finished runs; of memory the most."
     columns = {f.name: [getattr(c, f.name) for c in costs] for f in fields(Cost)}
-    return Cost(**{k: max(v) if 'memory' in k else float(np.mean(v)) for k, v in columns.items()} | dict(runs=len(costs)))
+    together = {k: max(v) if 'memory' in k else float(np.mean(v)) for k, v in columns.items()}
+    return Cost(**together | dict(runs=len(costs)))
 
 # %% ../../nbs/sweep/forecast.ipynb #3930aa13
 @dataclass
@@ -266,9 +277,11 @@ class Forecast:
         gpu = f" ({self.gpu_hours:.2g} GPU-hours), {size(self.gpu_memory)} of GPU memory" if machine()[1] else ''
         sources = [many(self.trials, 'trial') + ' of a few steps'] if self.trials else []
         if self.finished: sources.append(many(self.finished, 'finished run') + ' like them')
-        return (f"about {duration(self.hours * 3600)}{gpu}, up to {size(self.memory)} of memory for each run at a time, "
-                f"{size(self.disk)} of disk; from {' and '.join(sources) or 'nothing: no trial ended well'}")
+        return (f"about {duration(self.hours * 3600)}{gpu}, "
+                f"up to {size(self.memory)} of memory for each run at a time, {size(self.disk)} of disk; "
+                f"from {' and '.join(sources) or 'nothing: no trial ended well'}")
 
+# %% ../../nbs/sweep/forecast.ipynb #42415627
 def forecast(
     setup:Setup, # of the runs; drawn data that are not there are drawn into its cache
     requests:list, # runs to make
@@ -305,5 +318,6 @@ def _total(setup, requests, shapes, workers, notes):
     disk = sum(c.disk for _, c in costs) + (stores * made[0].features_mb if made else 0.)
     most = {k: max([getattr(c, k) for _, c in costs], default=0) for k in ('memory', 'gpu_memory')}
     found = [c for c in shapes.values() if c]
-    return Forecast(len(requests), (alone + rest) / 3600, (alone + sum(shared)) / 3600 if gpus else 0., **most, disk=float(disk),
+    gpu_hours = (alone + sum(shared)) / 3600 if gpus else 0.
+    return Forecast(len(requests), (alone + rest) / 3600, gpu_hours, **most, disk=float(disk),
                     trials=sum(not c.runs for c in found), finished=sum(c.runs for c in found), notes=notes)

@@ -27,7 +27,8 @@ class Progress:
         workers:int=1, # runs at once
         say=print, # where a line goes
     ):
-        self.waiting, self.total, self.out, self.workers, self.say = {r.digest: r for r in requests}, len(requests), Path(out), workers, say
+        self.waiting, self.total = {r.digest: r for r in requests}, len(requests)
+        self.out, self.workers, self.say = Path(out), workers, say
         self.done, self.failed, self.started, self.durations = 0, 0, time.time(), {}
         self.told, self.screen = time.time(), None
         for f in self.out.glob('runs/*/record.json'): self._learn(f.parent)

@@ -7,7 +7,7 @@ Docs: https://affect-nb.github.io/affect_nb/sweep/sweep.html.md"""
 # %% auto #0
 __all__ = ['table_numbers', 'Sweep']
 
-# %% ../../nbs/sweep/sweep.ipynb #38b8c0af
+# %% ../../nbs/sweep/sweep.ipynb #157ac8c6
 import json, tempfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -27,10 +27,10 @@ from .why import why
 from ..tables.best import best_table
 from ..tables.inputs import describe_data, not_applicable
 from ..tables.own import own_rows
-from ..tables.rows import Row, row, rows
+from ..tables.rows import Row, row, rows, steps
 from ..tables.table import Cell, Table, shared
 
-# %% ../../nbs/sweep/sweep.ipynb #fed3b297
+# %% ../../nbs/sweep/sweep.ipynb #11c88c60
 def table_numbers() -> list: # of the tables that have a notebook
     "The tables that can be made."
     return sorted(int(p.stem.split('_')[1]) for p in ABLATIONS.glob('table_*.ipynb'))
@@ -48,7 +48,8 @@ class Sweep(Setup):
         super().__post_init__()
         plain_warnings()
         self.described = {}
-        if self.rerun not in ('', 'never', 'code'): raise InputError(f"rerun is '{self.rerun}', but must be 'never' or 'code'")
+        if self.rerun not in ('', 'never', 'code'):
+            raise InputError(f"rerun is '{self.rerun}', but must be 'never' or 'code'")
         if self.seeds < 1: raise InputError(f"seeds is {self.seeds}, but must be 1 or more")
         if self.folds < 0 or self.folds == 1:
             raise InputError(f"folds is {self.folds}, but must be 0 (the official split) or 2 and more; "
@@ -56,9 +57,10 @@ class Sweep(Setup):
         self.rerun = self.rerun or self.settings['rerun']
 
     @property
-    def how(self): return dict(rerun=self.rerun, allow=tuple(self.allow), with_faces=self.with_faces) # of `Request.make`
+    def how(self): # of `Request.make`
+        return dict(rerun=self.rerun, allow=tuple(self.allow), with_faces=self.with_faces)
 
-# %% ../../nbs/sweep/sweep.ipynb #263406cd
+# %% ../../nbs/sweep/sweep.ipynb #ca592900
 @patch
 def run(self:Sweep,
     kind:str, # 'pretrain', 'finetune', 'mtl' or 'ce'
@@ -88,7 +90,7 @@ def open(self:Sweep,
     from affect_nb.runs.run import open_run
     return open_run(self, kind, settings, gpu, started, **asked)
 
-# %% ../../nbs/sweep/sweep.ipynb #54d19ef2
+# %% ../../nbs/sweep/sweep.ipynb #c901edd0
 @patch
 def describe(self:Sweep,
     row:Row, # of a table, or a user's
@@ -111,7 +113,8 @@ def cell(self:Sweep,
         asked = [dict(asked[0], folds=self.folds, fold=k) for k in range(self.folds)]
     settings, encoder = json.loads(row.settings or '{}'), row.encoder or self.encoder
     try:
-        requests = [self.request(row.kind, settings, data, encoder, self.seed + s, **ask) for s in range(self.seeds) for ask in asked]
+        requests = [self.request(row.kind, settings, data, encoder, self.seed + s, **ask)
+                    for s in range(self.seeds) for ask in asked]
     except InputError as e: raise InputError(f'row {row.id}: {e}') from None
     return Cell(row, requests, out, folds=len(asked), data=described)
 
@@ -122,7 +125,8 @@ def cells(self:Sweep,
 ) -> tuple: # (table → list of `Row`; row id → `Cell`, with the rows that are needed beside them)
     "The rows of some tables, and the runs behind them; nothing is run."
     for n in numbers:
-        if n not in table_numbers(): raise InputError(f"there is no table {n}: choose from {', '.join(map(str, table_numbers()))}")
+        if n not in table_numbers():
+            raise InputError(f"there is no table {n}: choose from {', '.join(map(str, table_numbers()))}")
     tables = {n: [r for r in rows(n, controls=True) if n == 1 or self._wants(r)] for n in numbers}
     if own: tables[Path(own).stem] = own_rows(own, self.allow)
     needed, paper = {r.id: r for rs in tables.values() for r in rs}, {r.id for r in rows()}
@@ -136,7 +140,7 @@ def _wants(self:Sweep, row):
     "Whether the profile leaves a row of the paper in."
     return not self.settings['rows'] or row.id in self.settings['rows']
 
-# %% ../../nbs/sweep/sweep.ipynb #1675d343
+# %% ../../nbs/sweep/sweep.ipynb #22244120
 @patch
 def tables(self:Sweep,
     numbers:list|None=None, # of the paper's tables; None: all
@@ -179,11 +183,17 @@ def _made(self:Sweep, book, say):
 @patch
 def _table(self:Sweep, number, rows_, book, data):
     "A table from its cells; Table 1 from the best cells of the other tables, those of earlier calls included."
+    if number == 5: book = book | self._beside(i for way in steps().values() for i in way.values() if i not in book)
     if number != 1: return Table(number, {r.id: book[r.id] for r in rows_}, data, book, self.out)
     others = [r for r in rows() if r.kind != 'assembled' and r.id not in book and self._wants(r)]
     return best_table(rows_, [*book.values(), *map(self.cell, others)], data, self.out)
 
-# %% ../../nbs/sweep/sweep.ipynb #743c482d
+@patch
+def _beside(self:Sweep, ids):
+    "Cells of rows of other tables, which are shown where they are there, but not made."
+    return {i: self.cell(row(i)) for i in ids if self._wants(row(i))}
+
+# %% ../../nbs/sweep/sweep.ipynb #e6e197d8
 @patch
 def table(self:Sweep,
     number:int, # of the paper's table
@@ -200,7 +210,7 @@ def rows(self:Sweep,
     "A table of one's own rows."
     return self.tables([], file, make)[0]
 
-# %% ../../nbs/sweep/sweep.ipynb #3edf04f5
+# %% ../../nbs/sweep/sweep.ipynb #fb3cf8b7
 @patch
 def publish(self:Sweep,
     tables:list, # of `Sweep.tables`
@@ -234,7 +244,7 @@ def _is_shown(table, folder):
     newer = shown.exists() and shown.stat().st_mtime_ns >= facts.stat().st_mtime_ns
     return newer and made_from == table.digest
 
-# %% ../../nbs/sweep/sweep.ipynb #4842785b
+# %% ../../nbs/sweep/sweep.ipynb #bb0f3c5e
 @patch
 def forecast(self:Sweep,
     numbers:list|None=None, # of the paper's tables; None: all
