@@ -99,6 +99,9 @@ ARGUMENTS = {
     'refit of a table': (['tables', '--tables', '3', '--folds', '1', '--data', '{faces}'], ['folds is 1', '--folds 1']),
     'no file of rows': (['tables', '--rows', 'mine.csv', '--data', '{faces}'], ["'mine.csv'", 'row and task']),
     'a module that is not there': (['train', '--temporal', 'no_such_module:Net', '--data', '{faces}'], ["'no_such_module:Net'", 'PYTHONPATH']),
+    'temporal part': (['train', '--seq-len', '5', '--temporal', 'gru', '--data', '{faces}'], ["'gru'", 'lstm']),
+    'no encoder': (['train', '--encoder', '/nonexist', '--data', '{faces}'], ["'/nonexist'", 'no run folder']),
+    'code of a file': (['tables', '--rows', '{rows}', '--data', '{faces}'], ['line 2', 'evil', '--allow-code']),
     'stages': (['train', '--tasks', 'CE', '--stage-epochs', 'five', '--data', '{faces}'], ["--stage-epochs is 'five'"]),
     'stages without CE': (['train', '--tasks', 'V', '--mixup', '--data', '{faces}'], ['--tasks CE']),
     'no list to submit': (['submit', 'no_run', 'no_frames', '--list', 'no_list.txt'], ['no_list.txt']),
@@ -113,7 +116,9 @@ ARGUMENTS = {
 def test_wrong_arguments(name, faces, tmp_path, monkeypatch, here):
     monkeypatch.chdir(tmp_path)
     args, says = ARGUMENTS[name]
-    args = [a.replace('{faces}', str(faces)) for a in args]
+    rows = faces.parent/'evil.csv'
+    rows.write_text('row,task,temporal\nmine,V,evil:Net\n')
+    args = [a.replace('{faces}', str(faces)).replace('{rows}', str(rows)) for a in args]
     refused(*args, *([] if args[0] in ('check', 'submit') else ['--out', tmp_path/'out']), says=says, by=here)
     assert not list(tmp_path.iterdir())
 
