@@ -11,7 +11,7 @@ __all__ = ['PACKAGE', 'ABLATIONS', 'SHIPPED', 'UPSTREAM', 'RUNS', 'Count', 'Whol
            'check_settings', 'merge', 'profile_names', 'read_profile', 'parse_fuse', 'resolve']
 
 # %% ../../nbs/runs/profile.ipynb #ddcf4b51
-import copy, math, os
+import copy, os
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path

@@ -24,8 +24,8 @@ from ..files import plain_warnings, write_atomically
 from ..frames import SPLITS, targets
 from ..models.fusion import noise_features, oracle_features
 from .profile import FUSED, SHIPPED
-from .record import (Record, code_digest, environment, finished, git_commit, peak_memory, run_folder, versions,
-                                   write_record)
+from .record import Record, code_digest, environment, finished, git_commit, peak_memory
+from .record import run_folder, versions, write_record
 from .request import Request, Setup, model_digest
 from ..train.scores import predictions_table, score_table
 
