@@ -18,7 +18,8 @@ import numpy as np, pandas as pd
 from fastcore.basics import patch
 
 from ..data.features import LOG
-from ..runs.record import Damaged, code_digest, read_error, read_predictions, read_record, run_folder
+from ..files import Damaged
+from ..runs.record import code_digest, read_error, read_predictions, read_record, run_folder
 from .inputs import EMBEDDED
 from .rows import FUSED_CONTROLS, Row, claims, rows, steps
 from .sheet import Sheet, as_text, sheet
