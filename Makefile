@@ -4,10 +4,13 @@ PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.13 python3.10 p
 	$$p -c '$(SUPPORTED)' >/dev/null 2>&1 && { echo $$p; break; }; done)
 BIN := .venv/bin
 
-.PHONY: demo test test-all lab export readme encoder clean
+.PHONY: demo outputs test test-all lab export readme encoder clean
 
 demo: .venv/installed ## regenerate the tables on the embedded faces into runs/demo
 	$(BIN)/affect tables --profile demo --out runs/demo
+
+outputs: demo ## the demo's tables and pictures into the table notebooks, for GitHub
+	$(BIN)/python tests/outputs.py runs/demo
 
 test: .venv/installed ## notebook tests and pytest
 	$(BIN)/nbdev_test --n-workers 2
