@@ -107,7 +107,7 @@ def cell(self:Sweep,
 ) -> Cell: # with its requests, or the reason why there are none
     "The runs behind a row."
     data, out, described = row.data or self.data, Path(self.out), self.describe(row)
-    if reason := not_applicable(row, self.project(data)): return Cell(row, [], out, reason, data=described)
+    if reason := not_applicable(row, self.project(data), self.folds): return Cell(row, [], out, reason, data=described)
     asked = [row.run_params()]
     if self.folds and row.kind == 'mtl': # the compound track has one split
         asked = [dict(asked[0], folds=self.folds, fold=k) for k in range(self.folds)]

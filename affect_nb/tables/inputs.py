@@ -13,7 +13,7 @@ from pathlib import Path
 from ..data.project import Project
 from ..frames import targets
 from ..labels import TASKS, Y
-from ..runs.request import lacks
+from ..runs.request import lacks, lacks_labels
 from .rows import Row
 
 # %% ../../nbs/tables/inputs.ipynb #a1e42901
@@ -31,17 +31,19 @@ def _shown(project):
 
 def _labelled(project):
     "What differs in the labelled frames."
-    n, without = _frame_count(project), [t for t in TASKS[:4] if t not in project.labelled]
+    n, without = _frame_count(project), [t for t in TASKS[:4] if t not in project.labelled()]
     out = [] if n == PAPER_FRAMES else [f'{n:,} training frames (paper: {PAPER_FRAMES:,} of Aff-Wild2)']
     if without: out.append(f"no labels of {', '.join(without)}")
-    return out + [text for name, text in SUPPLEMENTS.items() if not project.has_extra(name)]
+    return out + [text for name, text in SUPPLEMENTS.items() if not project.has(name)]
 
 def _compound_track(project):
     "What differs in the pictures of the compound track."
     shown = _shown(project)
     n, compounds = len(shown), int((shown > 1).sum())
     out = [f'{n:,} training images, {compounds:,} of them compounds (paper: RAF-DB and Fuxi-EXPR)']
-    return out if _frame_count(project) else [*out, 'not fine-tuned on Aff-Wild2 and AffectNet']
+    if not project.labelled(): return [*out, 'not fine-tuned on Aff-Wild2 and AffectNet']
+    if project.main: out.append(f"fine-tuned on {' and '.join(project.main)} (paper: Aff-Wild2 and AffectNet)")
+    return out
 
 def _pretraining(project, model, compound):
     "What differs in the pre-training."
@@ -71,20 +73,17 @@ def _why_no_compounds(row, project):
     makes = row.mixup or row.cutmix
     return lacks(project.compound(), any(row.compound_share) and not makes)
 
-def _why_no_frames(row, project):
+def _why_no_frames(row, project, folds):
     "Why a row of the multi-task track can't be run."
-    if not len(project.frames): return 'these data have no frames of Aff-Wild2'
-    there = project.annotations # split → number of annotated frames
-    if row.temporal and min(n['longest'] for n in there.values()) < 2: return 'no video is longer than 1 frame'
-    for task in (*row.joint, *row.fuse):
-        for split, n in there.items():
-            if not n[task]: return f'no {split} frame is annotated for {task}'
-    return ''
+    asked = [*row.joint, *row.fuse]
+    found = (lacks_labels(project, asked, folds, k, sequences=row.S > 1) for k in range(max(folds, 1)))
+    return next(filter(None, found), '')
 
 def not_applicable(
     row:Row, # of a table, not an assembled one
     project:Project, # the data
+    folds:int=0, # K, of a row of the multi-task track; 0: the splits as they are
 ) -> str: # the reason; '' when the row can run
     "Why a row can't be run on these data."
-    why = _why_no_compounds(row, project) if row.kind == 'ce' else _why_no_frames(row, project)
+    why = _why_no_compounds(row, project) if row.kind == 'ce' else _why_no_frames(row, project, folds)
     return why and f'not applicable: {why}'
