@@ -116,9 +116,9 @@ def _extract(backbone, df, folder, batch_size, workers, preprocess):
     loader = make_loader(WindowDataset(df, Windows(df), **preprocess), batch_size, workers=workers)
     store, part = None, folder/'features.part.npy'
     for x, _, _, _, rows in loader:
-        f = backbone(x[:, 0].to(device)).float().cpu().numpy()
+        f = backbone(x.to(device)).float().cpu().numpy()
         if store is None: store = _reserve(part, (len(df), f.shape[1]))
-        store[rows[:, 0].numpy()] = f
+        store[rows.numpy()] = f
     store.flush()
     os.replace(part, folder/'features.npy')
     index = df[INDEX].to_parquet()

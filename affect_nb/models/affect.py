@@ -20,6 +20,7 @@ from ..files import InputError
 from ..labels import CLASSES, OUTPUTS, TASKS, parse_tasks
 from .encoder import (FACE_MEAN, FACE_STD, Checked, EncoderConfig, Preprocessing, create_encoder,
                                       load_strict, read_checkpoint, read_config)
+from .parts import in_parts
 from .temporal import create_temporal
 from ..plugins import check_allowed, import_module_class, is_import_name
 
@@ -48,29 +49,46 @@ class AffectModel(nn.Module):
             nn.init.zeros_(head.bias)
         self.preprocessing = dict(img_size=getattr(backbone, 'img_size', None), mean=FACE_MEAN, std=FACE_STD)
         self.dropout, self._temporal, self._learns = nn.Dropout(dropout), temporal, None
+        self.device_batch = None # images that the backbone sees at once; None: all of a batch
 
     def features(self,
-        x:torch.Tensor, # `(b, s, 3, h, w)` normalised images
-    ) -> torch.Tensor: # `(b, s, d)`
+        x:torch.Tensor, # `(…, 3, h, w)` normalised images
+    ) -> torch.Tensor: # `(…, d)`
         "One feature per frame, from the backbone alone: what is cached."
         if self.backbone is None:
             raise InputError("this model has no backbone: give it cached features, or set `model.backbone`")
-        return self.backbone(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+        return in_parts(self.backbone, self.device_batch, x.flatten(0, -4)).unflatten(0, x.shape[:-3])
 
     def forward(self,
-        x:torch.Tensor, # `(b, s, 3, h, w)` normalised images, or `(b, s, d)` cached features
-        other:torch.Tensor|None=None, # `(b, s, d)` features of other models, for `fusion`
-        mask:torch.Tensor|None=None, # `(b, s)` bool, True = real frame; None: all are
-    ) -> dict: # task → `(b, s, k)`
-        "Predict every task of the model for every frame."
-        if x.ndim == 5: x = self.features(x)
-        if self.fusion is not None:
-            if other is not None: other = other.flatten(0, 1)
-            x = self.fusion(x.flatten(0, 1), other).unflatten(0, x.shape[:2])
-        if self.temporal is not None: x = self.temporal(x, mask)
+        x:torch.Tensor, # `(m, 3, h, w)` normalised images or `(m, d)` cached features of the real frames
+        other:torch.Tensor|None=None, # `(m, d)` features of other models, for `fusion`
+        mask:torch.Tensor|None=None, # `(b, s)` bool with m true: where they stand; None: each stands alone
+    ) -> dict: # task → `(m, k)`
+        "Predict every task of the model for every frame; whole windows `(b, s, …)` give `(b, s, k)`."
+        if x.ndim in (3, 5): return self._whole(x, other, mask)
+        if x.ndim == 4: x = self.features(x)
+        if self.fusion is not None: x = self.fusion(x, other)
+        if self.temporal is not None: x = self._along(x, mask)
         x = self.dropout(x)
         out = {t: head(x) for t, head in self.heads.items()}
         return {t: p.tanh() if t in ('V', 'A') else p for t, p in out.items()}
+
+    def _along(self, x, mask):
+        "The temporal part: frames are set up as windows, and laid end to end again."
+        if mask is None: mask = x.new_ones(len(x), 1, dtype=torch.bool)
+        windows = x.new_zeros(*mask.shape, x.shape[1])
+        windows[mask] = x
+        return self.temporal(windows, mask)[mask]
+
+    def _whole(self, x, other, mask):
+        "Windows with their padding: the real frames are predicted, the others are 0."
+        if mask is None: mask = x.new_ones(x.shape[:2], dtype=torch.bool)
+        out = self(x[mask], None if other is None else other[mask], mask)
+        def spread(p):
+            whole = p.new_zeros(*mask.shape, p.shape[1])
+            whole[mask] = p
+            return whole
+        return {t: spread(p) for t, p in out.items()}
 
 # %% ../../nbs/models/affect.ipynb #49dc3194
 TUNE = ('head', 'last', 'all')
@@ -104,6 +122,8 @@ def train(self:AffectModel,
     if self._learns is not None:
         self.backbone.eval()
         for m in self._learns: m.train(mode)
+    for m in self.backbone.modules() if self.backbone is not None else []:
+        if isinstance(m, (nn.BatchNorm1d, nn.BatchNorm2d)): m.eval() # or a batch in parts would not be the same batch
     return self
 
 # %% ../../nbs/models/affect.ipynb #5ef5c48d

@@ -17,6 +17,7 @@ from torch import nn
 from ..files import InputError
 from .encoder import (FACE_MEAN, FACE_STD, SMALL, Checked, EncoderConfig, Preprocessing, check_size,
                                       create_encoder, load_strict, read_checkpoint, read_config, size_of)
+from .parts import in_parts
 
 # %% ../../nbs/models/mae.ipynb #58c93a76
 def show_faces(
@@ -51,6 +52,7 @@ class MAE(nn.Module):
             raise InputError(f"encoder {enc.config['encoder']!r} can't be masked: choose a plain Vision Transformer")
         self.encoder, self.mask_ratio, self.norm_pix_loss = enc, mask_ratio, norm_pix_loss
         self.p = enc.patch_embed.patch_size[0]
+        self.device_batch = None # images that are computed at once; None: all of a batch
         self._make_decoder(decoder_dim, decoder_depth, decoder_heads)
         self._init_weights()
         self.config = dict(kind='MAE', encoder=enc.config, decoder_dim=decoder_dim, decoder_depth=decoder_depth,
@@ -118,28 +120,32 @@ def unpatchify(self:MAE,
 @patch
 def random_masking(self:MAE,
     x:torch.Tensor, # `(b, n, d)` patch tokens
-    generator:torch.Generator|None=None, # source of the noise; None: torch's global one
+    noise:torch.Tensor|torch.Generator|None=None, # `(b, n)`: the patches with the least are kept; or what draws it
 ) -> tuple: # kept tokens `(b, kept, d)`, mask `(b, n)` with 1 = hidden, order `(b, n)` that undoes the shuffling
     "Keep a random `1 - mask_ratio` of the tokens of each image."
     b, n, d = x.shape
     kept = max(1, int(n * (1 - self.mask_ratio)))
-    noise = torch.rand(b, n, generator=generator, device=generator.device if generator else x.device).to(x.device)
-    shuffle = noise.argsort(1)
+    shuffle = _drawn(noise, b, n).to(x.device).argsort(1)
     restore = shuffle.argsort(1)
     tokens = x.gather(1, shuffle[:, :kept, None].expand(-1, -1, d))
     return tokens, (restore >= kept).float(), restore
+
+def _drawn(noise, b, n):
+    "Noise as it is given, or drawn by a generator, or by torch's global one."
+    if isinstance(noise, torch.Tensor): return noise
+    return torch.rand(b, n, generator=noise, device=noise.device if noise else None)
 
 # %% ../../nbs/models/mae.ipynb #7bbb4ce5
 @patch
 def forward_encoder(self:MAE,
     x:torch.Tensor, # `(b, 3, h, w)` normalised images
-    generator:torch.Generator|None=None, # source of the masks; None: torch's global one
+    noise:torch.Tensor|torch.Generator|None=None, # `(b, n)`: the patches with the least are kept; or what draws it
 ) -> tuple: # tokens `(b, 1 + kept, d)`, mask `(b, n)`, order `(b, n)`
     "Encode the visible patches."
     e = self.encoder
     x = e._pos_embed(e.patch_embed(x))
     prefix, patches = x[:, :e.num_prefix_tokens], x[:, e.num_prefix_tokens:]
-    patches, mask, restore = self.random_masking(patches, generator)
+    patches, mask, restore = self.random_masking(patches, noise)
     x = e.norm_pre(torch.cat([prefix, patches], 1))
     if e.grad_checkpointing:
         from timm.models import checkpoint_seq
@@ -168,12 +174,17 @@ def forward_loss(self:MAE,
     mask:torch.Tensor, # `(b, n)`, 1 = hidden
 ) -> torch.Tensor: # scalar, float32
     "Mean squared error of the hidden patches."
+    return self._errors(x, pred, mask).mean()
+
+@patch
+def _errors(self:MAE, x, pred, mask):
+    "The same for each image: all hide as many patches."
     target = self.patchify(x).float()
     if self.norm_pix_loss:
         mean, spread = _patch_scale(target)
         target = (target - mean) / spread
     error = ((pred.float() - target)**2).mean(-1)
-    return (error * mask).sum() / mask.sum()
+    return (error * mask).sum(1) / mask.sum(1)
 
 def _patch_scale(target):
     "Mean and spread of the pixels of each patch."
@@ -183,12 +194,19 @@ def _patch_scale(target):
 @patch
 def forward(self:MAE,
     x:torch.Tensor, # `(b, 3, h, w)` normalised images
-    generator:torch.Generator|None=None, # source of the masks; None: torch's global one
+    noise:torch.Tensor|torch.Generator|None=None, # `(b, n)`: the patches with the least are kept; or what draws it
 ) -> tuple: # loss (scalar), painted patches `(b, n, p*p*3)`, mask `(b, n)` with 1 = hidden
     "Hide, encode, paint, compare."
-    latent, mask, restore = self.forward_encoder(x, generator)
+    n = self.encoder.patch_embed.num_patches
+    errors, pred, mask = in_parts(self._paint, self.device_batch, x, _drawn(noise, len(x), n).to(x.device))
+    return errors.mean(), pred, mask
+
+@patch
+def _paint(self:MAE, x, noise):
+    "A part of a batch: the error of each image, its painted patches, and its mask."
+    latent, mask, restore = self.forward_encoder(x, noise)
     pred = self.forward_decoder(latent, restore)
-    return self.forward_loss(x, pred, mask), pred, mask
+    return self._errors(x, pred, mask), pred, mask
 
 # %% ../../nbs/models/mae.ipynb #53cc09f9
 def denormalise(
@@ -204,10 +222,10 @@ def denormalise(
 @torch.no_grad()
 def reconstruct(self:MAE,
     x:torch.Tensor, # `(b, 3, h, w)` normalised images
-    generator:torch.Generator|None=None, # source of the masks; None: torch's global one
+    noise:torch.Tensor|torch.Generator|None=None, # `(b, n)`: the patches with the least are kept; or what draws it
 ) -> tuple: # images with hidden patches painted `(b, 3, h, w)`, and where: `(b, 1, h, w)`, 1 = hidden
     "Paint the hidden patches of images."
-    _, pred, mask = self(x, generator)
+    _, pred, mask = self(x, noise)
     if self.norm_pix_loss:
         mean, spread = _patch_scale(self.patchify(x))
         pred = pred * spread + mean
@@ -217,10 +235,10 @@ def reconstruct(self:MAE,
 def show_reconstruction(
     mae:MAE, # trained
     x:torch.Tensor, # `(b, 3, h, w)` normalised images
-    generator:torch.Generator|None=None, # source of the masks; None: torch's global one
+    noise:torch.Tensor|torch.Generator|None=None, # `(b, n)`: the patches with the least are kept; or what draws it
 ): # matplotlib figure
     "Three rows: the images, what the encoder sees of them, and the painted result."
-    painted, hidden = mae.reconstruct(x, generator)
+    painted, hidden = mae.reconstruct(x, noise)
     seen = denormalise(x)*(1 - hidden) + .5*hidden
     return show_faces(denormalise(x), seen, denormalise(painted))
 

@@ -16,7 +16,7 @@ import numpy as np, torch
 from fastai.callback.core import Callback
 from torch.utils.data import Dataset
 
-from ..data.loaders import WindowDataset
+from ..data.loaders import WindowDataset, place
 from ..files import InputError
 from ..labels import BASIC, Y
 from .mixing import batch_generator, check_mixing, mix
@@ -124,6 +124,7 @@ class CurriculumBatches:
     ):
         self.curriculum, self.size, self.seed = curriculum, min(size, len(curriculum.single)), seed
         self.epoch, self.first = 0, 0
+        self.rank, self.world = place() # each process takes its part of every batch
 
     def count(self, epoch): return sum(self.curriculum.sizes(epoch).values()) // self.size # batches of an epoch
 
@@ -131,7 +132,8 @@ class CurriculumBatches:
 
     def __iter__(self):
         order = np.random.default_rng((self.seed, self.epoch)).permutation(self.curriculum.rows(self.epoch))
-        for i in range(self.first, len(self)): yield self.epoch, order[i*self.size:(i + 1)*self.size]
+        for i in range(self.first, len(self)):
+            yield self.epoch, order[i*self.size:(i + 1)*self.size][self.rank::self.world]
 
 # %% ../../nbs/train/curriculum.ipynb #f64c39e5
 def generated(
@@ -154,7 +156,7 @@ def mean_batches(
 # %% ../../nbs/train/curriculum.ipynb #1efa5fce
 class CurriculumDataset(Dataset):
     "Batches of a curriculum: those of `ds`, and which of their images are to be mixed, before the rows."
-    n_inp, seq_len = WindowDataset.n_inp, 1
+    n_inp = WindowDataset.n_inp
     def __init__(self,
         ds:WindowDataset, # training frames, windows with `tasks=['CE']`
         stages:tuple, # of `Stage`
@@ -162,8 +164,8 @@ class CurriculumDataset(Dataset):
         seed:int=0, # of the order in which compounds join
         cutout:float=.25, # side of the blanked square in the first stage, of the image's; only where `ds` augments
     ):
-        if ds.seq_len != 1:
-            raise InputError(f"seq_len is {ds.seq_len}, but compounds are learnt from single frames: set it to 1")
+        if ds.windows.seq_len != 1:
+            raise InputError(f"seq_len is {ds.windows.seq_len}, but compounds are learnt from single frames: set it to 1")
         if generated and ds.features is not None:
             raise InputError("compounds can't be generated from stored features: "
                              "train the encoder too, or turn mixup and cutmix off")
@@ -175,7 +177,7 @@ class CurriculumDataset(Dataset):
 
     def __len__(self): return len(self.ds)
 
-    def batches(self, size, seed): # asked for by `data.loaders.make_loader`
+    def batches(self, size, shuffle, seed): # asked for by `data.loaders.make_loader`
         return CurriculumBatches(self.curriculum, size, seed)
 
     def __getitems__(self, batch):
@@ -208,9 +210,9 @@ class Mixing(Callback):
         y, which, rows = self.yb
         if which.any():
             gen = batch_generator(self.seed, self.epoch, self.dls.train.batch_sampler.first + self.iter)
-            _, compounds, mixed = mix(self.xb[0][:, 0], y[:, 0, Y['CE']], which, gen, **self.how)
-            y = y.masked_fill(mixed[:, None, None], torch.nan)
-            y[:, 0, Y['CE']] = compounds
+            _, compounds, mixed = mix(self.xb[0], y[:, Y['CE']], which, gen, **self.how)
+            y = y.masked_fill(mixed[:, None], torch.nan)
+            y[:, Y['CE']] = compounds
             self.mixed += int(mixed.sum())
         self.learn.yb = (y, rows)
 

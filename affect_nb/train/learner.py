@@ -17,7 +17,7 @@ from fastai.torch_core import default_device
 from fastcore.basics import patch
 from safetensors.torch import load_file, save_file
 
-from ..data.loaders import WindowDataset, Windows, make_loader
+from ..data.loaders import WindowDataset, make_loader, merge, place
 from ..files import InputError, write_atomically
 from ..frames import targets
 from ..labels import Y
@@ -25,6 +25,7 @@ from ..models.affect import AffectModel, affect_splitter, lr_scales
 from .loop import fit, make_learner
 from .losses import class_weights, create_loss
 from .metrics import METRICS, halves
+from .ranks import gather
 
 # %% ../../nbs/train/learner.ipynb #1e501c95
 def probabilities(
@@ -36,11 +37,12 @@ def probabilities(
     return logits.softmax(-1) if task == 'EXPR' else logits.sigmoid()
 
 def per_frame(
-    batches:list, # dictionaries task → `(b, s, k)`, of all batches in order
-    windows:Windows, # what was predicted
+    batches:list, # of each batch: row numbers `(m,)`, and a dictionary task → `(m, k)`
+    n:int, # frames in all
 ) -> dict: # task → `(n, k)` float32; NaN for frames in no window
-    "Predictions of frames from predictions of windows."
-    return {t: windows.merge(torch.cat([b[t] for b in batches]).numpy()) for t in batches[0]}
+    "Predictions of frames from predictions of windows, those of other processes included."
+    rows = gather(torch.cat([r for r, _ in batches])).numpy()
+    return {t: merge(gather(torch.cat([p[t] for _, p in batches])).numpy(), rows, n) for t in batches[0][1]}
 
 @torch.no_grad()
 def predict(
@@ -52,10 +54,10 @@ def predict(
     "Predict every frame of a data set."
     device, batches = next(model.parameters()).device, []
     model.eval()
-    for x, other, mask, _, _ in make_loader(ds, frames, workers=workers):
+    for x, other, mask, _, rows in make_loader(ds, frames, workers=workers):
         pred = model(x.to(device), None if other is None else other.to(device), mask.to(device))
-        batches.append({t: probabilities(t, p.float()).cpu() for t, p in pred.items()})
-    return per_frame(batches, ds.windows)
+        batches.append((rows, {t: probabilities(t, p.float()).cpu() for t, p in pred.items()}))
+    return per_frame(batches, ds.windows.n)
 
 # %% ../../nbs/train/learner.ipynb #6cc121e6
 class Scores(Callback):
@@ -64,12 +66,11 @@ class Scores(Callback):
     def __init__(self,
         tasks:list, # names from `TASKS`
         df:pd.DataFrame, # the validation frames
-        windows:Windows, # and their windows
         folder:str|Path, # where `best-<task>.safetensors` go; `best-mean` is the best mean over the tasks
         choose:str='best', # 'best': keep the epoch with the best score; 'last': the last epoch, for refits
     ):
         if choose not in ('best', 'last'): raise InputError(f"choose is {choose!r}, but must be 'best' or 'last'")
-        self.tasks, self.windows, self.folder, self.choose = tasks, windows, Path(folder), choose
+        self.tasks, self.folder, self.choose = tasks, Path(folder), choose
         self.y, self.half = targets(df), halves(df['group'])
         self.best = {}
 
@@ -77,10 +78,11 @@ class Scores(Callback):
 
     def after_pred(self):
         if self.training: return
-        self.batches.append({t: probabilities(t, p.detach().float()).cpu() for t, p in self.pred.items()})
+        pred = {t: probabilities(t, p.detach().float()).cpu() for t, p in self.pred.items()}
+        self.batches.append((self.yb[-1].cpu(), pred))
 
     def after_validate(self):
-        pred = per_frame(self.batches, self.windows)
+        pred = per_frame(self.batches, len(self.y))
         found = {t: METRICS[t](pred[t], self.y) for t in self.tasks}
         self.learn.history.row.update({METRICS[t].name: s for t, s in found.items()})
         for t in self.tasks:
@@ -104,7 +106,7 @@ def keep(self:Scores, key, score, pred, weights=True):
     worse = key in self.best and not score > self.best[key]['score']
     if (worse if self.choose == 'best' else self.epoch + 1 < self.n_epoch): return
     self.best[key] = dict(score=float(score), epoch=self.epoch, pred={t: torch.from_numpy(p) for t, p in pred.items()})
-    if weights:
+    if weights and place()[0] == 0:
         state = {k: v.detach().cpu().contiguous() for k, v in self.learn.model.state_dict().items()}
         write_atomically(self.file(key), lambda f: save_file(state, f))
 
@@ -156,7 +158,7 @@ def affect_learner(
     model:AffectModel, # its tasks are trained
     train:WindowDataset, # training windows
     valid:WindowDataset, # validation windows
-    batch_size:int=192, # frames (b·s) in a batch
+    batch_size:int=192, # real frames in a batch
     weights:dict|None=None, # λ of each task; None: all 1
     class_weighted:bool=False, # weigh classes by inverse frequency on the training set
     wd:float=.05, # weight decay
@@ -176,8 +178,9 @@ def affect_learner(
     def split(m):
         *groups, heads = affect_splitter(m)
         return [*groups, heads + loss_parameters(loss)]
+    def whole(pred, y): return loss({t: gather(p) for t, p in pred.items()}, gather(y)) # of all processes
     loaders = (make_loader(train, batch_size, True, seed, workers), make_loader(valid, batch_size * 2, workers=workers))
-    learn = make_learner(*loaders, model, loss, split, wd=wd, bf16=bf16)
+    learn = make_learner(*loaders, model, whole, split, wd=wd, bf16=bf16)
     learn.criterion = loss
     return learn
 
@@ -196,7 +199,7 @@ def fit_affect(
     "Train, scoring the whole validation set after each epoch."
     if learn.opt is None: learn.create_opt()
     rates = [lr * k for k in lr_scales(len(learn.opt.param_lists), layer_decay)]
-    scores = Scores(learn.model.tasks, df, learn.dls.valid.dataset.windows, folder, choose)
+    scores = Scores(learn.model.tasks, df, folder, choose)
     cbs = (scores, *([LossState(learn.criterion)] if loss_parameters(learn.criterion) else []), *cbs)
     scores.history = fit(learn, epochs, rates, folder, paths=learn.dls.train.dataset.paths, cbs=cbs, **kwargs)
     return scores

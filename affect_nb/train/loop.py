@@ -24,8 +24,10 @@ from fastcore.basics import patch
 from fastcore.foundation import L
 from fastcore.imports import noop
 
+from ..data.loaders import place
 from ..files import InputError, write_atomically
 from .live import Live
+from .ranks import SumGradients, agree, share
 
 # %% ../../nbs/train/loop.ipynb #db30d64d
 class History(Callback):
@@ -48,7 +50,7 @@ class History(Callback):
         row = dict(epoch=self.epoch, train_loss=self.total / self.count, **self.row, seconds=round(self.spent, 3))
         self.rows.append(row)
         self.total, self.count, self.spent = 0., 0, 0.
-        if self.file: write_atomically(self.file, lambda f: pd.DataFrame(self.rows).to_csv(f, index=False))
+        if self.file and place()[0] == 0: write_atomically(self.file, lambda f: pd.DataFrame(self.rows).to_csv(f, index=False))
 
     def state_dict(self): # plain numbers, for the checkpoint
         running = self.spent + (time.time() - self.started) * bool(self.count)
@@ -76,8 +78,7 @@ class StopOnNaN(Callback):
 
     def after_loss(self):
         if not self.training or torch.isfinite(self.loss): return
-        rows = self.yb[-1].flatten().tolist()
-        names = [str(self.paths[r]) for r in rows if r >= 0]
+        names = [str(self.paths[r]) for r in self.yb[-1].tolist()]
         more = f' and {len(names) - 8} more' if len(names) > 8 else ''
         raise InputError(f"the loss is {self.loss.item()} in epoch {self.epoch}, batch {self.iter}: check these images "
                          f"and their labels, or lower lr; the batch was {', '.join(names[:8])}{more}")
@@ -109,8 +110,8 @@ class Resume(Callback):
         sampler = self.dls.train.batch_sampler
         resumed = self.epoch == self.start and self.batch > 0
         sampler.epoch, sampler.first = self.epoch, self.batch if resumed else 0
-        if not resumed: torch.manual_seed(self.seed * 100_003 + self.epoch)
-        elif self.rng is not None: torch.set_rng_state(self.rng)
+        if not resumed: torch.manual_seed(self.seed * 100_003 + self.epoch + place()[0] * 1_000_003)
+        elif self.rng is not None: _set_rng(self.rng)
         self.done = sampler.first
 
     def before_train(self): self.learn.pct_train += self.done / (len(self.dls.train) * self.n_epoch)
@@ -118,6 +119,7 @@ class Resume(Callback):
     def after_batch(self):
         if not self.training: return
         self.done += 1
+        self.halt = agree(self.halt)
         if self.halt and self.done < len(self.dls.train): self.save(self.epoch, self.done)
 
     def after_epoch(self):
@@ -129,6 +131,15 @@ def _as_python(x):
     if isinstance(x, dict): return {k: _as_python(v) for k, v in x.items()}
     if isinstance(x, (list, tuple, L)): return [_as_python(v) for v in x]
     return x.item() if isinstance(x, np.generic) else x
+
+def _rng():
+    "The state of the random numbers of this process: the CPU's, and the GPU's where there is one."
+    return [torch.get_rng_state(), *([torch.cuda.get_rng_state()] if torch.cuda.is_available() else [])]
+
+def _set_rng(states):
+    "Continue with the random numbers of `_rng`."
+    torch.set_rng_state(states[0])
+    if states[1:] and torch.cuda.is_available(): torch.cuda.set_rng_state(states[1])
 
 @patch
 def after_fit(self:Resume): self.restore()
@@ -149,15 +160,16 @@ def load(self:Resume):
     self.learn.model.load_state_dict(s['model'])
     self.opt.load_state_dict(s['opt'])
     for part, state in zip(self.parts, s['parts']): part.load_state_dict(state)
-    self.start, self.batch, self.rng = s['epoch'], s['batch'], s['rng']
+    rank, world = place() # a stop in the middle of an epoch is exact where as many processes go on
+    self.start, self.batch, self.rng = s['epoch'], s['batch'], s['rng'][rank] if len(s['rng']) == world else None
 
 @patch
 def save(self:Resume, epoch, batch):
     "Write the checkpoint: to continue at `batch` of `epoch`; stop here if somebody asked for it."
     state = dict(model=self.learn.model.state_dict(), opt=self.opt.state_dict(),
                  parts=[p.state_dict() for p in self.parts],
-                 epoch=epoch, batch=batch, rng=torch.get_rng_state())
-    write_atomically(self.file, lambda f: torch.save(_as_python(state), f))
+                 epoch=epoch, batch=batch, rng=share(_rng()))
+    if place()[0] == 0: write_atomically(self.file, lambda f: torch.save(_as_python(state), f))
     if self.halt and epoch < self.n_epoch:
         self.restore()
         raise Interrupted(f"stopped in epoch {epoch} of {self.n_epoch}: the same command continues from {self.file}")
@@ -179,6 +191,7 @@ def make_learner(
     learn = Learner(DataLoaders(train_dl, valid_dl, device=default_device()), model, loss_func=rowless, opt_func=opt,
                     splitter=splitter or one_group, wd=wd, wd_bn_bias=True, metrics=[])
     learn.remove_cb(ProgressCallback)
+    learn.add_cb(SumGradients())
     learn.logger = noop
     if bf16 and torch.cuda.is_available(): learn = learn.to_bf16()
     return learn
@@ -209,7 +222,7 @@ def fit(
     use = [log, *cbs, *_schedule(schedule, lr, warmup)]
     parts = tuple(c for c in (log, *cbs) if hasattr(c, 'state_dict'))
     resume = Resume(Path(folder)/'checkpoint.pt' if folder else os.devnull, seed, parts)
-    live = Live() if live is True else live
+    live = Live() if live is True and place()[0] == 0 else live
     if paths is not None: use.append(StopOnNaN(paths))
     if folder: use.append(resume)
     if live: use.append(live)

@@ -12,34 +12,41 @@ import numpy as np, torch
 from fastai.learner import Learner
 from torch.utils.data import Dataset
 
-from ..data.loaders import Augment, load_images, make_loader
+from ..data.loaders import Augment, Batches, draws, load_images, make_loader
 from ..files import InputError
 from ..models.mae import MAE
 from .loop import make_learner
+from .ranks import gather
 
 # %% ../../nbs/train/pretrain.ipynb #d8d91014
 MAE_AUGMENT = Augment(flip=.5, crop=.2, ratio=4/3, rotation=0, shift=0, scale=0,
                       brightness=0, contrast=0, saturation=0, hue=0)
 
 class FaceDataset(Dataset):
-    "Batches of unlabelled images: `(x, rows)`."
-    n_inp, seq_len = 1, 1
+    "Batches of unlabelled images: `(x, noise, rows)`; `noise` says which patches are hidden."
+    n_inp = 2
     def __init__(self,
         paths, # image files: anything with a length that is indexed by a number
         img_size:int, # pixels
         mean:tuple=(.5, .5, .5), std:tuple=(.5, .5, .5), # normalisation, 0…1
         aug:Augment|None=MAE_AUGMENT, # None: none
-        seed:int=0, # of the augmentation
-    ): self.paths, self.img_size, self.mean, self.std, self.aug, self.seed = paths, img_size, mean, std, aug, seed
+        seed:int=0, # of augmentation and masks
+        patches:int=1, # of an image
+    ):
+        self.patches = patches
+        self.paths, self.img_size, self.mean, self.std, self.aug, self.seed = paths, img_size, mean, std, aug, seed
 
     def __len__(self): return len(self.paths)
 
     def __getitems__(self, batch):
-        epoch, idx = batch
-        rng = np.random.default_rng((self.seed, epoch, int(idx[0])))
+        (epoch, idx), key = batch, (self.seed, batch[0])
         paths = [self.paths[int(i)] for i in idx]
-        x = load_images(paths, self.img_size, self.mean, self.std, self.aug, rng)
-        return x, torch.as_tensor(np.asarray(idx))
+        x = load_images(paths, self.img_size, self.mean, self.std, self.aug, key, idx)
+        noise = draws((*key, 1), idx, self.patches).astype(np.float32)
+        return x, torch.from_numpy(noise), torch.as_tensor(np.asarray(idx))
+
+    def batches(self, size, shuffle, seed): # asked for by `data.loaders.make_loader`
+        return Batches(np.ones(len(self), np.int8), size, shuffle, seed)
 
 # %% ../../nbs/train/pretrain.ipynb #2a5aeb4c
 def split_faces(
@@ -72,8 +79,11 @@ def mae_learner(
     seed:int=0, # of order and augmentation
 ) -> Learner: # fit it with `train.loop.fit`
     "A fastai Learner for masked pre-training."
-    train, valid = (FaceDataset(_Rows(paths, r), img_size, mean, std, aug, seed)
+    patches = model.encoder.patch_embed.num_patches
+    train, valid = (FaceDataset(_Rows(paths, r), img_size, mean, std, aug, seed, patches)
                     for r, aug in zip(split_faces(len(paths)), (MAE_AUGMENT, None)))
     loaders = (make_loader(train, batch_size, True, seed, workers), make_loader(valid, batch_size, workers=workers))
-    def loss(out): return out[0]
+    def loss(out):
+        n = torch.tensor([float(len(out[2]))], device=out[2].device)
+        return (gather(out[0][None] * n)).sum() / gather(n).sum() # the mean over the images of all processes
     return make_learner(*loaders, model, loss, betas=betas, wd=wd, bf16=bf16)
