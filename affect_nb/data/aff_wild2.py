@@ -11,7 +11,6 @@ __all__ = ['NUMBERS', 'FILES', 'PAPER_COUNTS', 'split_name', 'read_mtl_lines', '
 
 # %% ../../nbs/data/aff_wild2.ipynb #c2307e65
 import os, re, warnings
-from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 
@@ -25,13 +24,18 @@ from ..labels import AUS, EXPRS
 # %% ../../nbs/data/aff_wild2.ipynb #b2d19b7a
 NUMBERS = ('valence', 'arousal', 'expr') + AUS # the columns behind the image's name
 
-_WORDS = dict(valence='between -1 and 1, or -5', arousal='between -1 and 1, or -5',
-              expr='a whole number from 0 to 7, or -1')
+_CLASSES, _MARKS = set(range(-1, len(EXPRS))), {-1, 0, 1}
+_WAY_OUT = 'correct the line or delete it'
 
-def _allowed(col, x):
-    "Which of the numbers `x` may stand in a column; what they are is in `_WORDS`, of an action unit `0 or 1, or -1`."
-    if col in ('valence', 'arousal'): return (abs(x) <= 1) | (x == -5)
-    return np.isin(x, range(-1, len(EXPRS) if col == 'expr' else 2))
+def _number(col, cell, at):
+    "One label of a line, sentinels included."
+    try: x = float(cell)
+    except ValueError: raise InputError(f"{at}: {col} is '{cell[:40]}', not a number: {_WAY_OUT}") from None
+    if col in ('valence', 'arousal'): good, must = abs(x) <= 1 or x == -5, 'between -1 and 1, or -5'
+    elif col == 'expr': good, must = x in _CLASSES, 'a whole number from 0 to 7, or -1'
+    else: good, must = x in _MARKS, '0 or 1, or -1'
+    if good: return x
+    raise InputError(f"{at}: {col} is {cell.strip()[:40]}, but must be {must} where it is not annotated: {_WAY_OUT}")
 
 # %% ../../nbs/data/aff_wild2.ipynb #c7c087af
 _LISTED = re.compile(r'([^/\\:.\x00-\x1f][^/\\:\x00-\x1f]*)/([0-9]{1,9})\.(?:jpe?g|png|bmp|webp)', re.I)
@@ -44,35 +48,18 @@ def split_name(
     return m and (m[1], int(m[2]))
 
 # %% ../../nbs/data/aff_wild2.ipynb #5fd1cef5
-def _bad_line(path, lines, first, columns, names):
-    "Raise `InputError` for the first bad line; `first` is the number of `lines[0]` in the file."
-    way_out = 'correct the line or delete it'
+def _parse(path, lines, first, columns, names):
+    "Listed names (empty without `names`) and the `(n, len(columns))` numbers; `first` is the number of `lines[0]`."
+    listed, x, want = [], [], len(columns) + names
     for i, line in enumerate(lines, first):
         at, cells = f'{path}, line {i}', line.split(',')
-        want = len(columns) + names
-        if len(cells) != want: raise InputError(f"{at}: {len(cells)} columns instead of {want}: {way_out}")
-        if names and split_name(cells[0]) is None:
+        if len(cells) != want: raise InputError(f"{at}: {len(cells)} columns instead of {want}: {_WAY_OUT}")
+        if names and not _LISTED.fullmatch(cells[0]):
             raise InputError(f"{at}: image '{cells[0][:80]}' is not of the form <video>/<number>.jpg "
-                             f"inside the images' folder: {way_out}")
-        for col, cell in zip(columns, cells[names:]):
-            try: good = _allowed(col, float(cell))
-            except ValueError: raise InputError(f"{at}: {col} is '{cell[:40]}', not a number: {way_out}") from None
-            if not good:
-                words = _WORDS.get(col, '0 or 1, or -1') + ' where it is not annotated'
-                raise InputError(f"{at}: {col} is {cell.strip()[:40]}, but must be {words}: {way_out}")
-    raise InputError(f"{path}: can't be read as annotations: get it again from its source")
-
-def _parse(path, lines, first, columns, names):
-    "Listed names (empty without `names`) and the `(n, len(columns))` numbers, sentinels included."
-    rows = [line.split(',') for line in lines]
-    try:
-        if any(len(r) != len(columns) + names for r in rows): raise ValueError
-        flat = chain.from_iterable(r[names:] for r in rows)
-        x = np.fromiter(map(float, flat), np.float64, len(rows) * len(columns)).reshape(len(rows), -1)
-        if not all(_allowed(c, x[:, i]).all() for i, c in enumerate(columns)): raise ValueError
-        if names and not all(_LISTED.fullmatch(r[0]) for r in rows): raise ValueError
-    except ValueError: _bad_line(path, lines, first, columns, names)
-    return [r[0] for r in rows] if names else [], x
+                             f"inside the images' folder: {_WAY_OUT}")
+        listed += cells[:names]
+        x.append([_number(col, cell, at) for col, cell in zip(columns, cells[names:])])
+    return listed, np.array(x)
 
 # %% ../../nbs/data/aff_wild2.ipynb #b9e4947c
 def _without_sentinels(x, columns):
@@ -97,10 +84,10 @@ def read_mtl_lines(
         raise InputError(f"{path}: there is no line under the header: get the file again from its source")
     names, x = _parse(path, lines[head:], 1 + head, NUMBERS, names=True)
     df = _without_sentinels(x, NUMBERS)
-    parts = [n.rpartition('/') for n in names]
+    video, frame = zip(*map(split_name, names))
     df.insert(0, 'image', names)
-    df.insert(1, 'video', [p[0] for p in parts])
-    df.insert(2, 'frame', [int(p[2].rpartition('.')[0]) for p in parts])
+    df.insert(1, 'video', video)
+    df.insert(2, 'frame', frame)
     return df
 
 # %% ../../nbs/data/aff_wild2.ipynb #c2847ddf

@@ -8,33 +8,17 @@ Docs: https://affect-nb.github.io/affect_nb/data/bp4d.html.md"""
 __all__ = ['read_codes', 'numbered_images', 'find_bp4d', 'read_bp4d']
 
 # %% ../../nbs/data/bp4d.ipynb #0e6413c1
-import os, re, warnings
-from itertools import chain
+import os, re
 from pathlib import Path
 
 import numpy as np, pandas as pd
 
-from .images import SUFFIXES
+from .images import SUFFIXES, with_images
 from ..files import InputError, read_lines, root_and_below
 from ..frames import make_frames
 from ..labels import AUS
 
 # %% ../../nbs/data/bp4d.ipynb #cf7f9278
-def _bad_code(path, lines, width):
-    "Raise `InputError` for the first bad line under the header."
-    for i, line in enumerate(lines, 2):
-        at, cells = f'{path}, line {i}', line.split(',')
-        if len(cells) != width:
-            raise InputError(f"{at}: {len(cells)} columns instead of {width}: correct the line or delete it")
-        if not re.fullmatch('[0-9]{1,9}', cells[0].strip()):
-            raise InputError(f"{at}: the frame's number is '{cells[0][:40]}', not a whole number from 0: "
-                             "correct the line or delete it")
-        bad = next((c for c in cells[1:] if c.strip() not in ('0', '1', '9')), None)
-        if bad is not None:
-            raise InputError(f"{at}: a code is '{bad[:40]}', but must be 0, 1 or 9 (unknown): "
-                             "correct the line or delete it")
-    raise InputError(f"{path}: can't be read as codes: get the file again from its source")
-
 def _units(path, head):
     "The numbers of the action units in the first row, behind its 0."
     zero, *units = [c.strip() for c in head.split(',')]
@@ -44,14 +28,16 @@ def _units(path, head):
     raise InputError(f"{path}, line 1: '{head[:40]}' is not a 0 and the numbers of the action units: "
                      "get the file again from its source")
 
-def _parse_codes(lines, width):
-    "Frame numbers and codes `(n, width)`; `ValueError` or `OverflowError` where a line is bad."
-    rows = [line.split(',') for line in lines]
-    if any(len(r) != width for r in rows): raise ValueError
-    x = np.fromiter(map(int, chain.from_iterable(rows)), np.int64, len(rows) * width).reshape(len(rows), -1)
-    frame, codes = x[:, 0], x[:, 1:]
-    if frame.min() < 0 or frame.max() >= 10**9 or not np.isin(codes, (0, 1, 9)).all(): raise ValueError
-    return x
+def _numbers(line, width, at):
+    "The number of a frame and its codes; a bad line raises `InputError`."
+    frame, *codes = cells = [c.strip() for c in line.split(',')]
+    way_out = 'correct the line or delete it'
+    if len(cells) != width: raise InputError(f"{at}: {len(cells)} columns instead of {width}: {way_out}")
+    if not re.fullmatch('[0-9]{1,9}', frame):
+        raise InputError(f"{at}: the frame's number is '{frame[:40]}', not a whole number from 0: {way_out}")
+    bad = set(codes) - {'0', '1', '9'}
+    if bad: raise InputError(f"{at}: a code is '{min(bad)[:40]}', but must be 0, 1 or 9 (unknown): {way_out}")
+    return list(map(int, cells))
 
 def read_codes(
     path:str|Path, # one file of AU_OCC
@@ -60,16 +46,15 @@ def read_codes(
     head, *lines = read_lines(path)
     units = _units(path, head)
     if not lines: raise InputError(f"{path}: there is no line under the header: get the file again from its source")
-    width = 1 + len(units)
-    try: x = _parse_codes(lines, width)
-    except (ValueError, OverflowError): _bad_code(path, lines, width)
+    x = np.array([_numbers(line, 1 + len(units), f'{path}, line {i}') for i, line in enumerate(lines, 2)])
     again = pd.Series(x[:, 0]).duplicated()
     if again.any():
         at = again.idxmax()
         raise InputError(f"{path}, line {at + 2}: frame {x[at, 0]} is coded twice: delete one of the lines")
-    df = pd.DataFrame(x[:, 1:], columns=[f'AU{int(u)}' for u in units]).reindex(columns=AUS).astype('float32')
+    df = pd.DataFrame(x[:, 1:], columns=[f'AU{int(u)}' for u in units]).reindex(columns=AUS)
+    df = df.replace(9, np.nan).astype('float32')
     df.insert(0, 'frame', x[:, 0])
-    return df.replace({a: {9: np.nan} for a in AUS})
+    return df
 
 # %% ../../nbs/data/bp4d.ipynb #c7ffc787
 def numbered_images(
@@ -115,14 +100,6 @@ def read_bp4d(
     parts = []
     for (subject, task), file in files.items():
         df, names = read_codes(file), numbered_images(images/subject/task)
-        df['image'] = [names.get(k) and f'{images}/{subject}/{task}/{names[k]}' for k in df['frame']]
+        df['image'] = [f'{subject}/{task}/{names.get(k, f"{k}.jpg")}' for k in df['frame']]
         parts.append(df.assign(video=f'{subject}_{task}', group=subject))
-    df = pd.concat(parts, ignore_index=True)
-    there = df['image'].notna()
-    if not there.any():
-        raise InputError(f"{images}: none of the {len(df):,} coded frames has an image, the first would be "
-                         f"{'/'.join(next(iter(files)))}/{df['frame'].iloc[0]}.jpg: "
-                         "give the root of the whole data set")
-    if not there.all():
-        warnings.warn(f"{(~there).sum():,} of {len(df):,} coded frames have no image in {images} and are left out")
-    return make_frames(df[there].assign(split='train'), source='bp4d')
+    return make_frames(with_images(pd.concat(parts, ignore_index=True), images), source='bp4d')

@@ -20,13 +20,12 @@ from PIL import Image, ImageDraw, ImageFilter
 from ..labels import AUS
 
 # %% ../../nbs/data/drawing.ipynb #39334e30
-SKINS = ((255, 224, 196), (250, 210, 176), (241, 194, 152), (226, 172, 128),
-         (203, 145, 102), (172, 115, 78), (140, 90, 62), (104, 66, 48))
-HAIRS = ((28, 24, 26), (56, 38, 30), (92, 60, 38), (136, 92, 52), (196, 150, 84), (232, 200, 130), (168, 72, 36),
-         (150, 150, 152), (226, 224, 220), (96, 120, 190), (206, 96, 140)) # natural, grey, dyed
-IRISES = ((70, 44, 28), (92, 62, 34), (58, 40, 30), (96, 118, 62), (70, 120, 160), (110, 130, 140))
-CLOTHES = ((200, 60, 60), (60, 110, 180), (240, 190, 70), (80, 150, 100), (120, 90, 160), (60, 64, 76), (235, 235, 230),
-           (230, 130, 70), (40, 150, 160))
+def _colours(text): return tuple(tuple(bytes.fromhex(c)) for c in text.split())
+
+SKINS = _colours('ffe0c4 fad2b0 f1c298 e2ac80 cb9166 ac734e 8c5a3e 684230')
+HAIRS = _colours('1c181a 38261e 5c3c26 885c34 c49654 e8c882 a84824 969698 e2e0dc 6078be ce608c') # natural, grey, dyed
+IRISES = _colours('462c1c 5c3e22 3a281e 60763e 4678a0 6e828c')
+CLOTHES = _colours('c83c3c 3c6eb4 f0be46 509664 785aa0 3c404c ebebe6 e68246 2896a0')
 STYLES = ('bald', 'crop', 'quiff', 'side', 'fringe', 'bob', 'long', 'curly', 'afro', 'bun', 'cap', 'scarf')
 
 # %% ../../nbs/data/drawing.ipynb #9ab8ac28

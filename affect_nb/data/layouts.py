@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from .drawing import make_identity, save_jpeg
-from .synthetic import (ONSET, PRESENT, Video, camera, check_sizes, drift, make_video, person, prototype,
+from .synthetic import (ONSET, PRESENT, Video, camera, check_sizes, drift, express, make_video, person,
                                       pulse, render, stage, write_about)
 from ..files import InputError, new_folder
 from ..labels import AUS, BASIC, COMPOUNDS, RAF_COMPOUNDS
@@ -28,10 +28,8 @@ def _act(r, i, t, names):
     for k, name in enumerate(names):
         start, rise, hold = t[0] + part * (k + r.uniform(0, .1)), part * r.uniform(.15, .3), part * r.uniform(.3, .45)
         e = r.uniform(.55, 1) * (pulse(t, start, rise, hold, .25 * part) if len(t) > 1 else np.ones(1))
-        units, where = prototype(name)
-        aus += e[:, None] * units * r.uniform(.75, 1.15, 12) * np.where((units < .65) & (r.random(12) < .15), .4, 1)
+        express(r, name, e, aus, place)
         strength[:, k] = e
-        place += e[:, None] * (np.array(where) + r.normal(0, .06, 2))
     aus = aus * i.habits + np.stack([drift(r, t, .04, 2.) for _ in AUS], 1)
     aus[:, 10] = np.maximum(aus[:, 10], .9 * aus[:, 11])
     return np.clip(aus, 0, 1), strength, np.clip(place, -1, 1)

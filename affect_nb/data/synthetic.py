@@ -6,15 +6,16 @@ Docs: https://affect-nb.github.io/affect_nb/data/synthetic.html.md"""
 
 # %% auto #0
 __all__ = ['PROTOTYPES', 'OTHERS', 'ONSET', 'PRESENT', 'FPS', 'DECK', 'PART_FILES', 'TEST_LIST', 'GENERATOR', 'VALID', 'REPEATED',
-           'HEADER', 'prototype', 'drift', 'pulse', 'Video', 'camera', 'stage', 'make_video', 'render', 'person',
-           'part_videos', 'annotation_lines', 'check_sizes', 'write_about', 'write_aff_wild2', 'write_faces']
+           'HEADER', 'prototype', 'drift', 'pulse', 'Video', 'express', 'camera', 'stage', 'make_video', 'render',
+           'person', 'part_videos', 'annotation_lines', 'check_sizes', 'write_about', 'write_aff_wild2', 'write_faces']
 
 # %% ../../nbs/data/synthetic.ipynb #9129ae91
-import json
+import io, json
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 
-import numpy as np, PIL
+import numpy as np, pandas as pd, PIL
 from PIL import Image, ImageDraw, ImageFilter
 
 from .drawing import OCCLUDERS, SCALE, SIZE, Identity, draw_face, make_identity, photograph, save_jpeg
@@ -23,20 +24,10 @@ from ..frames import SPLITS
 from ..labels import AUS, EXPRS, RAF_COMPOUNDS
 
 # %% ../../nbs/data/synthetic.ipynb #a552408b
-PROTOTYPES = dict(
-    Neutral=(dict(), (0., 0.)),
-    Anger=(dict(AU4=1., AU7=.8, AU23=.7, AU24=.55), (-.6, .65)),
-    Disgust=(dict(AU4=.5, AU7=.45, AU10=1.), (-.65, .3)),
-    Fear=(dict(AU1=1., AU2=.55, AU4=.7, AU25=.95, AU26=.45), (-.6, .8)),
-    Happiness=(dict(AU6=.9, AU12=1., AU25=.6), (.85, .45)),
-    Sadness=(dict(AU1=.95, AU4=.5, AU15=.95), (-.7, -.4)),
-    Surprise=(dict(AU1=.9, AU2=1., AU25=1., AU26=.95), (.2, .8)))
-
-OTHERS = dict( # combinations that are no prototype
-    smirk=(dict(AU12=.7, AU24=.7), (.15, .2)), doubt=(dict(AU1=.5, AU2=.8, AU24=.7), (-.2, .2)),
-    shrug=(dict(AU2=.7, AU15=.8), (-.15, .1)), concentration=(dict(AU4=.7, AU24=.6), (-.1, .35)),
-    pucker=(dict(AU23=.95, AU1=.4), (.1, .15)), sneer=(dict(AU10=.7, AU12=.6, AU25=.5), (-.3, .3)),
-    boredom=(dict(AU7=.7, AU15=.5), (-.35, -.6)))
+_TABLE = resources.files('affect_nb')/'data'/'prototypes.csv'
+# one row for each: valence, arousal and action units at full strength
+PROTOTYPES = pd.read_csv(io.StringIO(_TABLE.read_text()), index_col='expression', float_precision='round_trip')
+OTHERS = [name for name in PROTOTYPES.index if name not in EXPRS] # combinations that are no prototype
 
 def prototype(
     name:str, # one of `EXPRS`, a compound such as 'Happily Surprised', or one of `OTHERS`
@@ -44,13 +35,12 @@ def prototype(
     "Action units of an expression; a compound is the sum of its two basic parts, not above 1."
     if name in RAF_COMPOUNDS:
         (a, u), (b, v) = map(prototype, RAF_COMPOUNDS[name])
-        return np.minimum(a + b, 1), tuple((np.array(u) + v) / 2)
+        return np.minimum(a + b, 1), (u + v) / 2
     if name == 'Other': name = 'smirk'
-    table = PROTOTYPES | OTHERS
     names = ', '.join((*EXPRS, *OTHERS, *RAF_COMPOUNDS))
-    if name not in table: raise InputError(f"unknown expression '{name}': choose from {names}")
-    units, place = table[name]
-    return np.array([units.get(u, 0.) for u in AUS]), place
+    if name not in PROTOTYPES.index: raise InputError(f"unknown expression '{name}': choose from {names}")
+    place, units = np.split(PROTOTYPES.loc[name].to_numpy(), [2])
+    return units, place
 
 # %% ../../nbs/data/synthetic.ipynb #bb1f35a4
 ONSET = .25 # from this strength on an expression's name counts
@@ -101,6 +91,18 @@ DECK = ( # dealt in turn over the episodes of a part
 
 def _count(length): return 1 + (length > 24) + (length > 60)
 
+def express(
+    r:np.random.Generator, # source of the random numbers
+    name:str, # of `prototype`
+    e:np.ndarray, # `(s,)` how strongly it is shown, 0…1
+    aus:np.ndarray, # `(s, 12)` intensities, to which it is added
+    place:np.ndarray, # `(s, 2)` valence and arousal, to which it is added
+) -> None:
+    "Show an expression as one person does it once: no two times alike."
+    units, where = prototype(name)
+    aus += e[:, None] * units * r.uniform(.75, 1.15, 12) * np.where((units < .65) & (r.random(12) < .15), .4, 1)
+    place += e[:, None] * (where + r.normal(0, .06, 2))
+
 def _episodes(r, t, first):
     "Intensities `(s, 12)`, strength of each class `(s, 8)` and place `(s, 2)` of the episodes from `DECK[first]` on."
     aus, strength, place = np.zeros((len(t), 12)), np.zeros((len(t), 8)), np.zeros((len(t), 2))
@@ -111,10 +113,8 @@ def _episodes(r, t, first):
         apex, rise, fall = r.uniform(.55, 1), r.uniform(.2, .7), r.uniform(.3, 1.1)
         start = t[0] + k * part + r.uniform(-.1, .3) * part
         e = apex * (pulse(t, start, rise, part * r.uniform(.35, .7), fall) if len(t) > 1 else np.sqrt(r.random(1)))
-        units, where = prototype(str(r.choice(list(OTHERS))) if name == 'Other' else name)
-        aus += e[:, None] * units * r.uniform(.75, 1.15, 12) * np.where((units < .65) & (r.random(12) < .15), .4, 1)
+        express(r, str(r.choice(OTHERS)) if name == 'Other' else name, e, aus, place)
         strength[:, EXPRS.index(name)] = np.maximum(strength[:, EXPRS.index(name)], e)
-        place += e[:, None] * (np.array(where) + r.normal(0, .06, 2))
     return aus, strength, place
 
 def _performance(r, i, t, first):
