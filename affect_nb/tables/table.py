@@ -10,7 +10,7 @@ __all__ = ['TABLE_COLUMNS', 'mean_of', 'combine', 'Cell', 'Table', 'shared']
 # %% ../../nbs/tables/table.ipynb #69a9a419
 import hashlib, json
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from ..runs.record import code_digest, read_error, read_predictions, read_record
 from .inputs import EMBEDDED
 from .rows import FUSED_CONTROLS, Row, claims, rows, steps
 from .sheet import Sheet, as_text, sheet
-from ..train.metrics import METRICS, Bootstrap, bootstrap, paired
+from ..train.metrics import METRICS, Bootstrap, bootstrap, interval, paired
 from ..train.scores import NOTHING, Predictions, numbers, post_step
 
 # %% ../../nbs/tables/table.ipynb #f9382553
@@ -42,11 +42,9 @@ def combine(
     first = parts[0]
     if any(p.groups != first.groups for p in parts): raise ValueError('scores of different groups have no common draws')
     score, draws = how(*(p.score for p in parts)), how(*(p.draws for p in parts))
-    known = draws[np.isfinite(draws)]
-    lo, hi = np.quantile(known, (.025, .975)) if len(known) else (np.nan, np.nan)
-    scored = np.max([p.scored for p in parts], 0)
-    name = metric or first.metric
-    return Bootstrap(name, float(score), float(lo), float(hi), draws, first.groups, scored, first.seed)
+    lo, hi = interval(draws)
+    return replace(first, metric=metric or first.metric, score=float(score), lo=lo, hi=hi, draws=draws,
+                   scored=np.max([p.scored for p in parts], 0))
 
 # %% ../../nbs/tables/table.ipynb #635ca7ac
 @dataclass
@@ -100,7 +98,7 @@ def _why(self:Cell):
 @patch
 def reread(self:Cell) -> Cell: # with nothing read yet
     "The same cell, after a run has ended."
-    return type(self)(**{f: getattr(self, f) for f in self.__dataclass_fields__})
+    return replace(self)
 
 @patch(as_prop=True)
 def used(self:Cell) -> str: # such as 'bp4d (AU)'

@@ -13,8 +13,7 @@ import numpy as np, pandas as pd
 from scipy.sparse import csr_matrix
 
 from ..files import InputError
-from ..labels import COLUMNS, Y
-from .metrics import METRICS
+from .metrics import METRICS, of_task
 
 # %% ../../nbs/train/postprocess.ipynb #47890c61
 def _timeline(video, frame, reach):
@@ -143,7 +142,7 @@ def fit_postprocess(
     frame:np.ndarray, # `(n,)`
 ) -> dict: # `smoothed` [kind, width]; for AU also `thresholds` (12 numbers) and `both` [kind, width, thresholds]
     "Fit every step on these frames."
-    y = y[:, Y[task]] if np.shape(y)[1] == len(COLUMNS) else np.asarray(y)
+    y = of_task(y, task)
     fitted = dict(smoothed=list(fit_smoothing(task, pred, y, video, frame)))
     if task != 'AU': return fitted
     smoothed = [smooth(pred, video, frame, width, kind) for kind, width in GRID]
@@ -178,7 +177,7 @@ def postprocess(
 ) -> dict|None: # as from `apply_postprocess`, and `fitted`: on half 0 and on half 1; None: a half has no labels
     "Each half of the groups, after the steps that were fitted on the other half."
     pred, y, video, frame, half = map(np.asarray, (pred, y, video, frame, half))
-    y = y[:, Y[task]] if y.shape[1] == len(COLUMNS) else y
+    y = of_task(y, task)
     sides = [half == h for h in (0, 1)]
     if any(np.isnan(y[s]).all() for s in sides): return None
     fitted = [fit_postprocess(task, pred[s], y[s], video[s], frame[s]) for s in sides]
