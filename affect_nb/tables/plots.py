@@ -12,7 +12,7 @@ __all__ = ['INK', 'TASK_INK', 'row_label', 'plot_paper_vs_ours', 'plot_sequence_
 from pathlib import Path
 from types import MappingProxyType
 
-import numpy as np, pandas as pd
+import matplotlib.pyplot as plt, numpy as np, pandas as pd, seaborn as sns
 
 from ..labels import BASIC, COMPOUNDS, TASKS, Y
 from ..runs.record import read_predictions
@@ -64,7 +64,7 @@ def _source(table):
 
 def _title(ax, table): ax.set_title(f'{table.title}: {_source(table)}', fontsize=9, loc='left')
 
-def _footnote(fig, table): fig.text(.995, .005, _source(table), fontsize=6, color='.4', ha='right', va='bottom')
+def _footnote(fig, table): fig.supxlabel(_source(table), x=.995, ha='right', fontsize=6, color='.4')
 
 def _bands(ax, tasks):
     "Shade every second run of rows of one task."
@@ -73,11 +73,11 @@ def _bands(ax, tasks):
         if known.index(task) % 2: ax.axhspan(i - .5, i + .5, color='.95', lw=0, zorder=0)
 
 # %% ../../nbs/tables/plots.ipynb #0ca854fe
-def _marks(ax, f):
+def _marks(ax, f, untouched):
     "Draw every number of `_scores_of`, one row below the other."
     y = np.arange(len(f))
     ax.errorbar(f.ours, y, xerr=_bars(f), fmt='o', color=INK['ours'], ms=5, lw=1.2, label='ours, 95% over groups')
-    ax.plot(f.held_out, y, 'o', mfc='white', color=INK['ours'], ms=5, label='held out')
+    ax.plot(f.held_out, y, 'o', mfc='white', color=INK['ours'], ms=5, label=untouched)
     ax.plot(f.paper, y, 'D', color=INK['paper'], ms=4.5, label='paper')
     ax.plot(f.constant, y, '|', color=INK['constant'], ms=9, label='constant')
 
@@ -85,13 +85,11 @@ def plot_paper_vs_ours(
     table:Table,
 ): # matplotlib figure
     "Every row: the paper's number, ours with its interval, the held-out score, and what a constant gets."
-    import matplotlib.pyplot as plt, seaborn as sns
     cells = list(table.cells.values())
     f, labels = _scores_of(cells), [row_label(c.row) for c in cells]
-    wide, high = .068 * max(map(len, labels)) + .2, .23 * len(f) + 1.2 # of the labels, of the picture, inches
-    fig, ax = plt.subplots(figsize=(wide + 5.6, high))
+    fig, ax = plt.subplots(figsize=(8, .23 * len(f) + 1.2), layout='constrained')
     _bands(ax, [c.row.task for c in cells])
-    _marks(ax, f)
+    _marks(ax, f, table.untouched)
     left = 0 if f.isna().all(axis=None) else f.min(axis=None)
     for i, c in enumerate(cells):
         if not c.metrics: ax.text(left, i, c.status.split(':')[0], fontsize=7, color='.4', va='center')
@@ -101,8 +99,7 @@ def plot_paper_vs_ours(
     ax.tick_params(axis='y', length=0)
     sns.despine(ax=ax, left=True)
     _title(ax, table)
-    fig.legend(fontsize=8, loc='lower center', ncols=4, frameon=False)
-    fig.subplots_adjust(left=wide / (wide + 5.6), right=.98, top=1 - .3 / high, bottom=.8 / high)
+    fig.legend(fontsize=8, loc='outside lower center', ncols=4, frameon=False)
     return fig
 
 # %% ../../nbs/tables/plots.ipynb #aee94530
@@ -129,8 +126,7 @@ def plot_sequence_length(
     table:Table, # number 3
 ): # matplotlib figure
     "Scores against the sequence length S: CCC of valence and arousal, F1 of expressions and action units."
-    import matplotlib.pyplot as plt, seaborn as sns
-    fig, axes = plt.subplots(1, 2, figsize=(8, 3.7))
+    fig, axes = plt.subplots(1, 2, figsize=(8, 3.7), layout='constrained')
     for ax, tasks, name in zip(axes, (('V', 'A'), ('EXPR', 'AU')), ('CCC', 'F1')):
         for t in tasks: _against_length(ax, table.cells.values(), t)
         ax.set(xlabel='S, frames in a window', ylabel=name)
@@ -139,7 +135,6 @@ def plot_sequence_length(
             ax.legend(fontsize=7, frameon=False, ncols=2, loc='upper center', bbox_to_anchor=(.5, -.2))
     sns.despine(fig)
     _title(axes[0], table)
-    fig.subplots_adjust(left=.08, right=.99, top=.93, bottom=.37, wspace=.2)
     return fig
 
 # %% ../../nbs/tables/plots.ipynb #9b2319ce
@@ -168,14 +163,13 @@ def plot_fusion_gains(
     table:Table, # number 2 or 5
 ): # matplotlib figure
     "Heat map of the gains of fusion: what is fused against the target."
-    import matplotlib.pyplot as plt, seaborn as sns
     g = fusion_gains(table)
     g['text'] = [_gain_text(d) for d in g.itertuples()]
     settings, targets = list(dict.fromkeys(g['setting'])), [t for t in TASKS if t in set(g['target'])]
     grid = lambda values: g.pivot(index='setting', columns='target', values=values).reindex(settings, columns=targets)
     top = np.nanmax(np.abs(g.loc[g['control'] == '', ['ours', 'paper']].to_numpy(float)), initial=.01)
-    wide, high = 2.9 + 1.15 * (len(targets) or 1), .3 * (len(settings) or 1) + .9
-    fig, ax = plt.subplots(figsize=(wide, high))
+    size = 2.9 + 1.15 * (len(targets) or 1), .3 * (len(settings) or 1) + .9
+    fig, ax = plt.subplots(figsize=size, layout='constrained')
     if len(g):
         sns.heatmap(grid('ours').astype(float), annot=grid('text').fillna(''), fmt='', cmap='RdBu', vmin=-top, vmax=top,
                     cbar=False, annot_kws=dict(fontsize=7), ax=ax)
@@ -184,7 +178,6 @@ def plot_fusion_gains(
     ax.set_title('gain over the baseline row: ours (paper); *: the interval excludes 0', fontsize=8, loc='right')
     ax.tick_params(length=0, labelsize=8)
     _footnote(fig, table)
-    fig.subplots_adjust(left=2.75 / wide, right=.99, top=1 - .35 / high, bottom=.4 / high)
     return fig
 
 # %% ../../nbs/tables/plots.ipynb #f9309378
@@ -201,8 +194,7 @@ def plot_steps(
     table:Table, # number 5; the rows of the other tables are looked up in its book
 ): # matplotlib figure
     "Each task from the single model to Table 5: ours with intervals, and the paper."
-    import matplotlib.pyplot as plt, seaborn as sns
-    fig, axes = plt.subplots(1, 4, figsize=(8, 2.7))
+    fig, axes = plt.subplots(1, 4, figsize=(8, 2.7), layout='constrained')
     for ax, (task, way) in zip(axes, steps().items()):
         _step(ax, [table.book.get(i) for i in way.values()], [row_of(i).paper for i in way.values()])
         names = [f'{step} {i}' for step, i in way.items()]
@@ -213,7 +205,6 @@ def plot_steps(
     sns.despine(fig)
     axes[0].legend(fontsize=7, frameon=False, loc='best')
     _footnote(fig, table)
-    fig.subplots_adjust(left=.05, right=.99, top=.9, bottom=.33, wspace=.28)
     return fig
 
 # %% ../../nbs/tables/plots.ipynb #ff141353
@@ -251,10 +242,9 @@ def plot_confusions(
     table:Table, # number 4 or 6
 ): # matplotlib figure
     "Confusion matrices of the table's best row: counts, coloured by their share of the true class."
-    import matplotlib.pyplot as plt, seaborn as sns
     best = best_row(table)
     found = confusions(best) if best else {}
-    fig, axes = plt.subplots(1, 2, figsize=(8, 3.6))
+    fig, axes = plt.subplots(1, 2, figsize=(8, 3.6), layout='constrained')
     for ax, metric in zip(axes, ('f1_basic6', 'f1_ce7')):
         ax.set_title(f'{metric}, row {best.row.id}' if best else metric, fontsize=9)
         if metric not in found:
@@ -269,5 +259,4 @@ def plot_confusions(
         ax.set_ylabel('')
         ax.tick_params(length=0, labelsize=7)
     _footnote(fig, table)
-    fig.subplots_adjust(left=.1, right=.99, top=.92, bottom=.33, wspace=.6)
     return fig
