@@ -75,7 +75,7 @@ class Record(dict):
         score = lambda part, key: part[key] if part else None
         rows = {t: dict(metric=m['metric'], epoch=m['epoch'],
                         ours=m['ours']['score'], lo=m['ours']['lo'], hi=m['ours']['hi'],
-                        held_out=score(m['held_out'], 'score'), constant=m['constant'])
+                        **{m['held_out_by'] or 'held_out': score(m['held_out'], 'score')}, constant=m['constant'])
                 for t, m in self.metrics.items()}
         return pd.DataFrame.from_dict(rows, orient='index')
 

@@ -59,7 +59,9 @@ class Assembled(Cell):
         held, constants = [p.held_draws for p in self.parts], [p.metrics['constant'] for p in self.parts]
         held = None if None in held else numbers(self._together(held))
         constant = None if None in constants else self.how(*constants)
-        return dict(metric=self.row.metric, ours=numbers(self.draws), held_out=held, constant=constant, post={})
+        by = self.parts[0].metrics.get('held_out_by')
+        return dict(metric=self.row.metric, ours=numbers(self.draws), held_out=held, held_out_by=by, constant=constant,
+                    post={})
 
 # %% ../../nbs/tables/best.ipynb #9f583648
 def assemble(

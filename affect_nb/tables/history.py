@@ -83,7 +83,8 @@ def history(
     c, seen = _line(id, out), set()
     shown = {k: c[k] or '–' for k in ('paper', 'ours', 'lo', 'hi', 'held_out')}
     what = [c.task, c.metric, c.fuse and f'fuse {c.fuse}', c.joint and f'joint {c.joint}', c.S and f'S={c.S}, W={c.W}']
-    scores = 'paper {paper}   ours {ours} [{lo}, {hi}]   held out {held_out}'.format(**shown)
+    by = 'cross-fit' if 'held_out is a cross-fit' in c.data else 'held out'
+    scores = 'paper {paper}   ours {ours} [{lo}, {hi}]   {by} {held_out}'.format(by=by, **shown)
     lines = [f"{id}: {', '.join(filter(None, what))}", f'  {scores}   {c.scored} frames', f'  data: {c.data}']
     for name in c.runs.split(): lines += _chain(name, out, c.task, seen)
     return '\n'.join(lines)

@@ -24,7 +24,7 @@ from .inputs import EMBEDDED
 from .rows import FUSED_CONTROLS, Row, claims, rows, steps
 from .sheet import Sheet, as_text, sheet
 from ..train.metrics import METRICS, Bootstrap, bootstrap, interval, paired
-from ..train.scores import NOTHING, Predictions, numbers, post_step
+from ..train.scores import NOTHING, UNTOUCHED, Predictions, capped, numbers, post_step
 
 # %% ../../nbs/tables/table.ipynb #f9382553
 def mean_of(
@@ -158,6 +158,18 @@ def scores(self:Cell,
     return each[0] | dict(ours=numbers(ours) if ours else NOTHING, held_out=held and numbers(held),
                           constant=float(np.mean(known)) if known else None)
 
+@patch(as_prop=True)
+def untouched(self:Cell) -> str: # a value of `UNTOUCHED`; '' where there is none
+    "How the score came about that no choice has touched."
+    return UNTOUCHED.get(self.metrics.get('held_out_by'), '')
+
+@patch(as_prop=True)
+def capped(self:Cell) -> str: # one sentence, or ''
+    "What the score can be at most, where a class never occurs in the scored frames."
+    if len(self.records) < 2: return self.metrics.get('capped', '')
+    p = self.predictions(0, 'val', METRICS[self.row.task].task)
+    return capped(self.row.task, *p[:2]) if p else ''
+
 @patch
 def post(self:Cell) -> dict: # step → `ours`, `gain` (paired), `held_out`; empty where nothing was fitted
     "The scores after each step of post-processing, as in a record; of several runs their mean."
@@ -175,7 +187,7 @@ def post(self:Cell) -> dict: # step → `ours`, `gain` (paired), `held_out`; emp
 
 # %% ../../nbs/tables/table.ipynb #56b66ffc
 _WIDTHS = dict( # of the columns
-    row=-10, task=-5, made_from=-29, metric=-9, control=-7, paper=6, ours=7, interval=-18, held_out=8, constant=8)
+    row=-10, task=-5, made_from=-29, metric=-9, control=-7, paper=6, ours=7, interval=-18, held_out=9, constant=8)
 
 def _aligned(**texts):
     "Texts under `Cell.header`; below zero is to the left."
@@ -190,10 +202,13 @@ def _made_from(r):
     return f"{' '.join(map(str, r.stage_epochs))}  {'+'.join(mixing) or 'no mixing'}" if r.kind == 'ce' else ''
 
 @patch(cls_method=True)
-def header(cls:Cell) -> str:
+def header(cls:Cell,
+    untouched:str='held out', # a value of `UNTOUCHED`: what the lines have
+) -> str:
     "What stands above the lines."
     made_from = f"{'fuse':9} {'joint':11} {'S':>3} {'W':>3}"
-    return _aligned(**{k: k.replace('_', ' ') for k in _WIDTHS} | dict(made_from=made_from, interval='[95%]'))
+    names = {k: k.replace('_', ' ') for k in _WIDTHS}
+    return _aligned(**names | dict(made_from=made_from, interval='[95%]', held_out=untouched))
 
 @patch
 def line(self:Cell) -> str:
@@ -233,18 +248,26 @@ class Table:
     def embedded(self): # whether all faces are drawn
         return all((c.data or self.data).startswith(EMBEDDED) for c in self.cells.values())
 
-    def lines(self): return [Cell.header(), *(c.line() for c in self.cells.values())] # for a terminal
+    @property
+    def untouched(self): # how its scores came about that no choice has touched: a value of `UNTOUCHED`
+        found = {c.untouched for c in self.cells.values()} - {''}
+        return found.pop() if len(found) == 1 else UNTOUCHED['held_out']
+
+    def lines(self): return [Cell.header(self.untouched), *(c.line() for c in self.cells.values())] # for a terminal
 
     def __repr__(self): return '\n'.join([f'{self.title}: {self.data}', *self.lines()])
 
 # %% ../../nbs/tables/table.ipynb #46af7aa8
 def _joined(parts, by='+'): return by.join(map(str, parts))
 
+_CROSSED = 'held_out is a cross-fit' # where the column's name alone would mislead
+
 def _columns(c, data):
     "A cell as the columns of `TABLE_COLUMNS`."
     r, m = c.row, c.metrics
     ours, held = m.get('ours') or {}, m.get('held_out') or {}
-    remarks = c.status, c.used and f'supplemented by {c.used}', c.data or data
+    crossed = c.untouched == UNTOUCHED['cross_fit'] and _CROSSED
+    remarks = c.status, c.used and f'supplemented by {c.used}', c.capped, crossed, c.data or data
     return dict(
         row=r.row, task=r.task, metric=r.metric,
         fuse=r.control if r.control in FUSED_CONTROLS else _joined(r.fuse), joint=_joined(r.joint), S=r.S, W=r.W,
@@ -270,6 +293,10 @@ def _with_interval(scores):
     score, lo, hi = (scores.get(k) for k in ('score', 'lo', 'hi'))
     return as_text(score) if lo is None else f'{score:.4f} [{lo:.3f}, {hi:.3f}]'
 
+def _without(text, said): # the remarks of the column `data` that the heading doesn't say
+    for x in said: text = text.replace(x, '')
+    return '; '.join(part for part in text.split('; ') if part)
+
 @patch
 def sheet(self:Table) -> Sheet: # of texts; row numbers lead to the run
     "The table as people read it."
@@ -280,12 +307,13 @@ def sheet(self:Table) -> Sheet: # of texts; row numbers lead to the run
         if text.ne('').any(): out[c] = text
     out['metric'], out['paper'] = f['metric'], f['paper'].map(as_text)
     out['ours [95%]'] = [_with_interval(c.metrics.get('ours') or {}) for c in cells]
-    out['held out'] = f['held_out'].map(as_text)
+    out[self.untouched] = f['held_out'].map(as_text)
     out['constant'] = [as_text(c.metrics.get('constant')) for c in cells]
     seven = [c.scores('CE7') if c.row.kind == 'ce' else {} for c in cells]
     if any(seven): out['f1_ce7 [95%]'] = [_with_interval(m.get('ours') or {}) for m in seven]
     out['seeds'], out['scored'] = f['seeds'].astype(str), f['scored'].map('{:,}'.format)
-    out['note'] = [text.replace(self.data, '').strip('; ') for text in f['data']]
+    said = self.data, *([_CROSSED] if self.untouched == UNTOUCHED['cross_fit'] else [])
+    out['note'] = [_without(text, said) for text in f['data']]
     links = {c.row.row: c.folders[0].name for c in cells if c.folders}
     return sheet(out, f'{self.title}: {self.data}', links)
 
