@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np, pandas as pd
 
-from .aff_wild2 import listed_names, name_frames, split_name
+from .aff_wild2 import listed_names, name_frames, read_mtl_list
 from .bp4d import numbered_images
 from ..files import InputError, read_lines, write_text
 from ..frames import KEYS, make_frames
@@ -39,9 +39,7 @@ def read_test_list(
 ) -> pd.DataFrame: # frames table without labels, split 'test'
     "The frames of the official list; a bad line or another header raises `InputError`."
     list_classes(path)
-    df = pd.DataFrame({'image': list(dict.fromkeys(listed_names(path)))})
-    df['video'], df['frame'] = zip(*df['image'].map(split_name))
-    return make_frames(df.assign(split='test'), source='c_expr')
+    return read_mtl_list(path).assign(source='c_expr')
 
 # %% ../../nbs/data/c_expr.ipynb #73001a43
 def list_frames(

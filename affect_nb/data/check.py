@@ -161,6 +161,13 @@ def check_aff_wild2(
     return Report(str(root), table, report.notes + r.notes, report.problems + r.problems)
 
 # %% ../../nbs/data/check.ipynb #92ae0fbe
+def _heard(read, *args):
+    "What `read` returns, and what it warns of."
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter('always')
+        df = read(*args)
+    return df, [str(w.message) for w in said if w.category is UserWarning]
+
 def check_per_video(
     root:str|Path, # the folder with the tasks' folders, or the one above
     images:str|Path=None, # folder with the videos' folders; None: only the annotations are checked
@@ -171,12 +178,10 @@ def check_per_video(
         parts = []
         for split in ('train', 'val'):
             if per_video_folder(root, task, split) is None: continue
-            try:
-                with warnings.catch_warnings(record=True) as said:
-                    warnings.simplefilter('always')
-                    parts.append(read_per_video(root, task, split, images))
-                report.notes += [f'{task} {split}: {w.message}' for w in said if w.category is UserWarning]
-            except InputError as e: report.problems.append(str(e))
+            try: df, said = _heard(read_per_video, root, task, split, images)
+            except InputError as e: report.problems.append(str(e)); continue
+            parts.append(df)
+            report.notes += [f'{task} {split}: {note}' for note in said]
         if not parts: continue
         df = pd.concat(parts, ignore_index=True)
         columns |= {f'{task} {s}': c for s, c in counts(df).items()}
@@ -196,13 +201,11 @@ def _compounds(df):
 
 def _check_read(read, root, splits=()):
     "The report of what `read(root)` returns, which should have the `splits`."
-    with warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter('always')
-        try: df = read(root)
-        except InputError as e: return Report(str(root), pd.DataFrame(), problems=[str(e)])
+    try: df, said = _heard(read, root)
+    except InputError as e: return Report(str(root), pd.DataFrame(), problems=[str(e)])
     r = check_frames(df, root=root)
     r.table = pd.concat([r.table, _compounds(df)])
-    r.notes[:0] = [str(w.message) for w in said if w.category is UserWarning]
+    r.notes[:0] = said
     r.problems += [f"no image of '{s}' is listed and there: copy them, or correct the "
                    "list" for s in splits if s not in r.table]
     return r

@@ -98,19 +98,20 @@ def summary(self:Progress) -> str:
                       'time left not known yet' if left is None else f'{duration(left)} left'])
 
 @patch
-def at_work(self:Progress) -> list: # of (name, epochs done, epochs in all or None, loss or None)
+def at_work(self:Progress) -> list: # of (words, epochs done, epochs in all or None)
     "How far each running run is."
     found = []
     for r in self.running():
         epochs, loss = last_loss(run_folder(self.out, r)) or (0, None)
-        found.append((r.slug, epochs, r.params.get('epochs'), loss))
+        of = r.params.get('epochs')
+        words = f"{r.slug} epoch {epochs}" + (f'/{of}' if of else '') + (f' loss {loss:.3g}' if epochs else '')
+        found.append((words, epochs, of))
     return found
 
 @patch
 def line(self:Progress) -> str:
     "Where the sweep is, in one line."
-    def one(name, epochs, of, loss): return f"{name} epoch {epochs}{f'/{of}' if of else ''} loss {loss:.3g}"
-    return ', '.join([self.summary(), *(one(*run) for run in self.at_work() if run[3] is not None)])
+    return ', '.join([self.summary(), *(words for words, epochs, _ in self.at_work() if epochs)])
 
 # %% ../../nbs/sweep/progress.ipynb #f9bd4b46
 @patch
@@ -120,9 +121,8 @@ def bars(self:Progress): # of rich
     from rich.table import Table
     grid = Table.grid(padding=(0, 1))
     grid.add_row(ProgressBar(total=self.total, completed=self.done + self.failed, width=24), self.summary())
-    for name, epochs, of, loss in self.at_work():
-        said = f'{name} epoch {epochs}/{of or "?"}' + ('' if loss is None else f' loss {loss:.3g}')
-        grid.add_row(ProgressBar(total=of or 1, completed=epochs, width=24), said)
+    for words, epochs, of in self.at_work():
+        grid.add_row(ProgressBar(total=of or 1, completed=epochs, width=24), words)
     return grid
 
 @patch
