@@ -26,7 +26,7 @@ SKINS = _colours('ffe0c4 fad2b0 f1c298 e2ac80 cb9166 ac734e 8c5a3e 684230')
 HAIRS = _colours('1c181a 38261e 5c3c26 885c34 c49654 e8c882 a84824 969698 e2e0dc 6078be ce608c') # natural, grey, dyed
 IRISES = _colours('462c1c 5c3e22 3a281e 60763e 4678a0 6e828c')
 CLOTHES = _colours('c83c3c 3c6eb4 f0be46 509664 785aa0 3c404c ebebe6 e68246 2896a0')
-STYLES = ('bald', 'crop', 'quiff', 'side', 'fringe', 'bob', 'long', 'curly', 'afro', 'bun', 'cap', 'scarf')
+STYLES = 'bald crop quiff side fringe bob long curly afro bun cap scarf'.split()
 
 # %% ../../nbs/data/drawing.ipynb #9ab8ac28
 @dataclass(frozen=True)

@@ -85,9 +85,9 @@ class Video:
     photo:list           # s dictionaries of `photograph`'s parameters
 
 # %% ../../nbs/data/synthetic.ipynb #10e833fd
-DECK = ( # dealt in turn over the episodes of a part
-    'Happiness', 'Anger', 'Surprise', 'Sadness', 'Disgust', 'Happiness', 'Fear', 'Other',
-    'Sadness', 'Surprise', 'Anger', 'Disgust', 'Happiness', 'Other', 'Fear', 'Sadness')
+# dealt in turn over the episodes of a part
+DECK = ('Happiness Anger Surprise Sadness Disgust Happiness Fear Other '
+        'Sadness Surprise Anger Disgust Happiness Other Fear Sadness').split()
 
 def _count(length): return 1 + (length > 24) + (length > 60)
 

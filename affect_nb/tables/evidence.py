@@ -28,6 +28,10 @@ def difference(
     if a.draws is None or b.draws is None: return None
     return paired(a.draws, b.draws)
 
+def _sheet(table, lines, columns):
+    "Lines about a table to be read; `columns` names what stands in them, even where there is none."
+    return sheet(pd.DataFrame(lines, columns=columns.split()), table.data)
+
 def _four_digits(d): return dict(ours=round(d.diff, 4), lo=round(d.lo, 4), hi=round(d.hi, 4))
 
 def differences(
@@ -45,8 +49,7 @@ def differences(
         papers = r.paper, table.book[r.baseline].row.paper
         paper = None if None in papers else round(papers[0] - papers[1], 4)
         out.append(dict(row=r.id, baseline=r.baseline, task=r.task, control=r.control, paper=paper, **found))
-    columns = ['row', 'baseline', 'task', 'control', 'paper', 'ours', 'lo', 'hi', 'note']
-    return sheet(pd.DataFrame(out, columns=columns), table.data)
+    return _sheet(table, out, 'row baseline task control paper ours lo hi note')
 
 # %% ../../nbs/tables/evidence.ipynb #1ac0f922
 def postprocessing(
@@ -63,9 +66,7 @@ def postprocessing(
                 row=c.row.id, task=c.row.task, metric=c.row.metric, step=step,
                 before=score(was['ours']), after=score(m['ours']), gain=gain['diff'], lo=gain['lo'], hi=gain['hi'],
                 held_out_before=score(was['held_out']), held_out_after=score(m['held_out'])))
-    columns = ['row', 'task', 'metric', 'step', 'before', 'after', 'gain', 'lo', 'hi']
-    columns += ['held_out_before', 'held_out_after']
-    return sheet(pd.DataFrame(out, columns=columns), table.data)
+    return _sheet(table, out, 'row task metric step before after gain lo hi held_out_before held_out_after')
 
 # %% ../../nbs/tables/evidence.ipynb #61a89f4b
 def compounds(
@@ -79,8 +80,7 @@ def compounds(
         ours, held = m['ours'], m['held_out']
         out.append(dict(row=c.row.row, metric='f1_ce7', ours=ours['score'], lo=ours['lo'], hi=ours['hi'],
                         held_out=held and held['score'], scored=ours['scored'], constant=m['constant']))
-    columns = ['row', 'metric', 'ours', 'lo', 'hi', 'held_out', 'scored', 'constant']
-    return sheet(pd.DataFrame(out, columns=columns), table.data)
+    return _sheet(table, out, 'row metric ours lo hi held_out scored constant')
 
 # %% ../../nbs/tables/evidence.ipynb #653951b0
 def _verdict(d, sign):
@@ -100,8 +100,7 @@ def verdicts(
         found = _verdict(d, c.sign) if d else dict.fromkeys(['ours', 'lo', 'hi', 'agrees', 'zero_excluded'])
         said = dict(claim=c.claim, row=c.row, baseline=c.baseline_row, sign=c.sign, paper=c.printed_difference)
         out.append(said | found)
-    columns = ['claim', 'row', 'baseline', 'sign', 'paper', 'ours', 'lo', 'hi', 'agrees', 'zero_excluded']
-    return sheet(pd.DataFrame(out, columns=columns), table.data)
+    return _sheet(table, out, 'claim row baseline sign paper ours lo hi agrees zero_excluded')
 
 # %% ../../nbs/tables/evidence.ipynb #5d8b8824
 def _tau(p, o):
@@ -127,4 +126,4 @@ def kendall(
         signs.append(np.sign(both[i] - both[j]).T)
         out.append(dict(task=task, tau=_tau(*signs[-1]), rows=len(both)))
     if out: out.append(dict(task='all', tau=_tau(*np.concatenate(signs, 1)), rows=sum(x['rows'] for x in out)))
-    return sheet(pd.DataFrame(out, columns=['task', 'tau', 'rows']), table.data)
+    return _sheet(table, out, 'task tau rows')

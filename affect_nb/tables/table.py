@@ -223,9 +223,8 @@ def line(self:Cell) -> str:
                     held_out=as_text(h.get('score')), constant=as_text(m.get('constant')))
 
 # %% ../../nbs/tables/table.ipynb #83f711f4
-TABLE_COLUMNS = (
-    'row', 'task', 'metric', 'fuse', 'joint', 'S', 'W', 'stage_epochs', 'compound_share', 'mixup', 'cutmix',
-    'paper', 'ours', 'lo', 'hi', 'held_out', 'seeds', 'scored', 'data', 'runs')
+TABLE_COLUMNS = ('row task metric fuse joint S W stage_epochs compound_share mixup cutmix '
+                 'paper ours lo hi held_out seeds scored data runs').split()
 
 @dataclass(repr=False)
 class Table:
