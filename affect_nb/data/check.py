@@ -249,8 +249,8 @@ def _read_own(place): return read_tables(place if isinstance(place, list) else [
 def _by(read, *splits): return partial(_check_read, read, splits=splits)
 
 CHECKS = dict( # key of a project file → part of the data set, a folder in its root → its check
-    raf_db=dict(basic=_by(partial(read_basic, split=None), 'train', 'val'),
-                compound=_by(partial(read_compound, split=None), 'train', 'val')),
+    raf_db=dict(basic=_by(read_basic, 'train', 'val'),
+                compound=_by(read_compound, 'train', 'val')),
     affectnet={'': _by(read_affectnet)}, bp4d={'': _by(read_bp4d)}, c_expr={'': _check_c_expr},
     table={'': _by(_read_own)})
 

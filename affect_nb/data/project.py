@@ -34,7 +34,7 @@ from ..plugins import import_object, is_import_name
 
 # %% ../../nbs/data/project.ipynb #ca7921b3
 EXTRA = dict( # labelled data beside Aff-Wild2: key of the project file → its reader
-    bp4d=read_bp4d, raf_db=partial(read_basic, split=None), affectnet=read_affectnet, table=read_tables)
+    bp4d=read_bp4d, raf_db=read_basic, affectnet=read_affectnet, table=read_tables)
 SERVES = dict( # the same in the order in which they take Aff-Wild2's place → the tasks that they can have labels of
     table=TASKS[:4], affectnet=('V', 'A', 'EXPR'), raf_db=('EXPR',), bp4d=('AU',))
 
@@ -155,7 +155,7 @@ def _compound(self:Project):
     parts = [self.extra(n) for n in ('raf_db', 'table') if self.has(n)]
     if 'raf_db' in self.where:
         root = self.root_of('raf_db')
-        if 'compound' in _raf_parts(root): parts.append(read_compound(root, None))
+        if 'compound' in _raf_parts(root): parts.append(read_compound(root))
     parts = [p[annotated(p, ['CE'])] for p in parts] or [_nothing()]
     self._frames['CE'] = pd.concat(parts, ignore_index=True)
     return self._frames['CE']
