@@ -1,9 +1,10 @@
 """The outputs of a finished demo, put into the table notebooks of the repository: `python tests/outputs.py runs/demo`,
 which `make outputs` calls after the demo."""
-import hashlib, json, sys
+import base64, hashlib, io, json, sys
 from pathlib import Path
 
 import nbformat
+from PIL import Image
 from nbdev.clean import nbdev_clean
 
 from affect_nb.runs.profile import read_profile
@@ -31,11 +32,19 @@ def is_fresh(nb):
     return any(c.outputs for c in code_cells(nb)) and nb.metadata.get(STAMP) == made_from(nb)
 
 
+def in_few_colours(png):
+    "A picture (base64) with 64 colours, as a plot needs: a third of the size."
+    file = io.BytesIO()
+    Image.open(io.BytesIO(base64.b64decode(png))).convert('RGB').quantize(64).save(file, 'PNG', optimize=True)
+    return base64.b64encode(file.getvalue()).decode()
+
+
 def shown(output):
     "An output with what GitHub shows of it; None for warnings and what only a running kernel can show."
     if output.output_type == 'stream': return output if output.name == 'stdout' else None
-    if output.output_type == 'error': return None
+    assert output.output_type != 'error', f'the notebook stopped with {output.ename}: {output.evalue}'
     output.data = {kind: output.data[kind] for kind in TYPES if kind in output.data}
+    if 'image/png' in output.data: output.data['image/png'] = in_few_colours(output.data['image/png'])
     return output if output.data else None
 
 
