@@ -11,6 +11,7 @@ __all__ = ['as_text', 'Sheet', 'sheet']
 import hashlib, html
 
 import pandas as pd
+from pandas.io.formats.style import Styler
 
 # %% ../../nbs/tables/sheet.ipynb #7a124272
 def as_text(
@@ -43,16 +44,15 @@ class Sheet(pd.DataFrame):
 
     def _style(self):
         "The texts as HTML: numbers to the right, short texts in one line, the caption above."
-        text = self.text()
-        side = {c: 'right' if text[c].str.fullmatch('[-+–.,0-9]*').all() else 'left' for c in text}
-        short = [c for c in text if text[c].str.len().max() < 40]
-        style = text.style.hide(axis='index').format(escape='html').format_index(escape='html', axis=1)
-        for c in text: style = style.set_properties(subset=[c], **{'text-align': side[c]})
-        style = style.map_index(lambda c: f'text-align: {side[c]}', axis=1)
-        style = style.set_properties(subset=short, **{'white-space': 'nowrap'})
-        above = 'caption-side: top; text-align: left' + '; white-space: nowrap' * (len(self.caption) < 120)
+        text, rules = self.text(), {}
+        rules['caption'] = 'caption-side: top; text-align: left' + '; white-space: nowrap' * (len(self.caption) < 120)
+        for i, c in enumerate(text):
+            number = text[c].str.fullmatch('[-+–.,0-9]*').all()
+            rules[f'.col{i}'] = 'text-align: right' if number else 'text-align: left'
+            if text[c].str.len().max() < 40: rules[f'td.col{i}'] = 'white-space: nowrap'
+        style = Styler(text, cell_ids=False).set_table_styles([dict(selector=s, props=p) for s, p in rules.items()])
+        style = style.hide(axis='index').format(escape='html').format_index(escape='html', axis=1)
         if self.caption: style = style.set_caption(html.escape(self.caption))
-        style = style.set_table_styles([dict(selector='caption', props=above)])
         return style.format(self._linked, subset=[text.columns[0]]) if self.links else style
 
     def _repr_html_(self):
