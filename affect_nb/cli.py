@@ -53,7 +53,8 @@ def option(
     return typer.Option(*names, help=help, **limits)
 
 Profile = Annotated[str, option('smoke, demo, paper, or the path of a YAML file')]
-Data = Annotated[str, option('root of a data set, or a project file (data.yaml); empty: the embedded faces')]
+Data = Annotated[str, option(
+    'root of a data set, a table of your own (.csv) or a project file (data.yaml); empty: the embedded faces')]
 Out = Annotated[str, option('output folder; empty: runs/<profile>')]
 Encoder = Annotated[str, option("run folder, checkpoint file or timm name instead of the profile's pre-training")]
 Seed = Annotated[int, option('of everything random in the run; what it starts from has seed 0')]
@@ -97,6 +98,8 @@ def tables(
     workers:Workers=0, rerun:Rerun='',
     config:Annotated[str, option('a Parsl configuration, such as configs/slurm.py; empty: this machine')]='',
     dry_run:Annotated[bool, option('say which rows would run, why, and what it would cost', '--dry-run')]=False,
+    gpu:Annotated[str, option('of --dry-run: the GPU that the costs are computed for, such as a100 or rtx4090')]='a100',
+    estimate:Annotated[bool, option('a dry run that times a few steps on this machine instead', '--estimate')]=False,
     with_faces:WithFaces=False,
     allow_code:Allow=(),
 ):
@@ -105,7 +108,7 @@ def tables(
     sweep = Sweep(profile, data, out, encoder, seed, allow_code, with_faces=with_faces,
                   seeds=seeds, folds=folds, workers=workers, rerun=rerun, config=config)
     numbers = table_list(tables, rows)
-    if dry_run: return sweep.forecast(numbers, rows)
+    if dry_run or estimate: return sweep.forecast(numbers, rows, '' if estimate else gpu)
     made = sweep.tables(numbers, rows)
     sweep.publish(made, rows)
     _report(sweep, made)
@@ -158,12 +161,14 @@ def _run(kind, setup, pairs, **asked):
     from affect_nb.runs.record import run_folder
     from affect_nb.sweep.sweep import Sweep
     from affect_nb.tables.sheet import as_text
+    from affect_nb.train.scores import UNTOUCHED
     sweep = Sweep(**setup)
     record = sweep.run(kind, settings, **asked)
     for task, m in record.metrics.items():
-        o, h = m['ours'], m['held_out'] or {}
+        o, h, by = m['ours'], m['held_out'] or {}, UNTOUCHED.get(m['held_out_by'], 'held out')
         print(f"{task}: {m['metric']} ours {as_text(o['score'])} [{as_text(o['lo'])}, {as_text(o['hi'])}]  "
-              f"held out {as_text(h.get('score'))}  constant {as_text(m['constant'])} on {o['scored']} frames")
+              f"{by} {as_text(h.get('score'))}  constant {as_text(m['constant'])} on {o['scored']} frames")
+    for note in record.notes: print(f'note: {note}')
     if record.data['embedded']: print('embedded faces: these numbers test the software, not the paper')
     print(run_folder(sweep.out, record.name))
 
@@ -177,13 +182,14 @@ def pretrain(
 
 @app.command()
 def finetune(
-    tasks:Annotated[str, option('trained together')]='V+A+EXPR+AU', folds:Folds=0, fold:Fold=0,
+    tasks:Annotated[str, option('trained together, such as V+A; empty: all that have labels')]='',
+    folds:Folds=0, fold:Fold=0,
     profile:Profile='demo', data:Data='', out:Out='', encoder:Encoder='', seed:Seed=0,
     set:Set=(), rerun:Rerun='', allow_code:Allow=(),
 ):
     "Fine-tune the encoder on labelled frames, all tasks together (paper 3.1)."
     setup = dict(profile=profile, data=data, out=out, encoder=encoder, seed=seed, rerun=rerun, allow=allow_code)
-    _run('finetune', setup, set, tasks=tasks, folds=folds, fold=fold)
+    _run('finetune', setup, set, folds=folds, fold=fold, **(dict(tasks=tasks) if tasks else {}))
 
 Tasks = Annotated[str, option('trained together: any of V, A, EXPR, AU, such as AU+V; or CE, alone')]
 Fuse = Annotated[str, option('tasks whose frozen features are added; or a control: oracle, noise, module')]

@@ -29,6 +29,7 @@ from ..tables.inputs import describe_data, not_applicable
 from ..tables.own import own_rows
 from ..tables.rows import Row, row, rows, steps
 from ..tables.table import Cell, Table, shared
+from ..train.scores import UNTOUCHED
 
 # %% ../../nbs/sweep/sweep.ipynb #11c88c60
 def table_numbers() -> list: # of the tables that have a notebook
@@ -166,7 +167,8 @@ def _made(self:Sweep, book, say):
     of_run, ready = {}, {}
     for c in book.values():
         for r in c.requests: of_run.setdefault(r.digest, []).append(c)
-    say('  ' + Cell.header())
+    parts = set().union(*(p.frames['split'] for p in self.projects.values()))
+    say('  ' + Cell.header(UNTOUCHED['held_out' if 'held_out' in parts else 'cross_fit']))
     def done(request):
         for c in of_run[request.digest]:
             now = c.reread()
@@ -249,17 +251,19 @@ def _is_shown(table, folder):
 def forecast(self:Sweep,
     numbers:list|None=None, # of the paper's tables; None: all
     own:str='', # a CSV file with rows of one's own
+    gpu:str='a100', # compute the costs for it, a name from `sweep.flops.GPUS`; '': time a few steps on this machine
     say=print, # shows the lines
 ): # `sweep.forecast.Forecast`; None: nothing would run
-    "Say which runs would be made and why, and what they would cost, measured on a few steps."
+    "Say which runs would be made and why, and what they would cost."
     from affect_nb.sweep.forecast import forecast
     with tempfile.TemporaryDirectory() as cache:
         for f in (Path(self.out)/'data').glob('*/'): (Path(cache)/f.name).symlink_to(f.resolve()) # drawn before
         beside = replace(self, cache=cache)
+        beside.projects |= {data: p for data, p in self.projects.items() if data} # what is not drawn is open already
         _, book = beside.cells(table_numbers() if numbers is None else numbers, own)
         missing = beside._told(book, say)
         if not missing: return None
-        found = forecast(beside, missing, self.workers, say=say)
+        found = forecast(beside, missing, gpu, self.workers, say=say)
     for note in found.notes: say(f'note: {note}')
     say(str(found))
     return found
