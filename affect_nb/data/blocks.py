@@ -41,6 +41,7 @@ def blocks(
     folds:int=0, # K; 0: the splits as they are; 1: everything but `held_out` is training
     fold:int=0, # which fold validates, 0…K-1
     extra:dict|None=None, # task → names of supplements, of `Project.extra_for`; None: no supplement
+    classes:dict|None=None, # supplement → the expressions whose images are taken; what is not named is taken whole
 ) -> dict: # split → list of `Block`, the track's own first; a split that has no frame is missing
     "What a run trains, validates and is held out on; a missing training or validation set raises `InputError`."
     df = project.frames_of(track)
@@ -49,5 +50,5 @@ def blocks(
         if not len(rows[split]):
             raise InputError(f"{project.source} has no {split} part: training needs a training and a validation set")
     parts = {split: [Block(track, df, r)] for split, r in rows.items() if len(r)}
-    parts['train'] += [Block(name, *part) for name, part in project.supplements(extra or {}).items()]
+    parts['train'] += [Block(name, *part) for name, part in project.supplements(extra or {}, classes).items()]
     return parts

@@ -116,6 +116,8 @@ def extra(self:Project,
     return self._frames[name]
 
 # %% ../../nbs/data/project.ipynb #0c69bc60
+_COMPOUND = ('raf_db', 'table') # what the compound track is made of
+
 @patch
 def extra_for(self:Project,
     tasks:list, # that are trained
@@ -126,21 +128,24 @@ def extra_for(self:Project,
         if t not in TASKS: raise InputError(f"extra: unknown task '{t}': choose from {', '.join(TASKS)}")
         for n in names:
             if n not in EXTRA: raise InputError(f"extra: unknown data set '{n}': choose from {', '.join(EXTRA)}")
-    found = {t: [n for n in wanted.get(t, []) if self.has_extra(n)] for t in tasks}
+    track = {t: _COMPOUND if t == 'CE' else self.main for t in tasks} # what a run of this task has anyway
+    found = {t: [n for n in wanted.get(t, []) if self.has(n) and n not in track[t]] for t in tasks}
     return {t: names for t, names in found.items() if names}
 
 @patch
 def supplements(self:Project,
     extra:dict, # of `extra_for`
+    classes:dict|None=None, # name → expressions whose images are taken; what is not named is taken whole
 ) -> dict: # name → (frames table of the whole set, row numbers to train on, the labels to use `(21,)` bool)
     "The training rows of the supplements, and which of their labels count."
-    parts = {}
+    parts, classes = {}, classes or {}
     for name in _wanted(extra):
         df, tasks = self.extra(name), [t for t in extra if name in extra[t]]
         use = np.zeros(len(COLUMNS), bool)
         for t in tasks: use[Y[t]] = True
-        train = (df['split'] == 'train').to_numpy()
-        parts[name] = df, np.flatnonzero(train & annotated(df, tasks)), use
+        rows = (df['split'] == 'train').to_numpy() & annotated(df, tasks)
+        if name in classes: rows &= df['expr'].isin(classes[name]).to_numpy()
+        parts[name] = df, np.flatnonzero(rows), use
     return parts
 
 def _wanted(extra): return sorted({name for names in extra.values() for name in names})
@@ -152,7 +157,7 @@ def _nothing(): return make_frames(pd.DataFrame(dict(image=pd.Series(dtype=str))
 def _compound(self:Project):
     "The images of the compound track, none where no data set has any."
     if 'CE' in self._frames: return self._frames['CE']
-    parts = [self.extra(n) for n in ('raf_db', 'table') if self.has(n)]
+    parts = [self.extra(n) for n in _COMPOUND if self.has(n)]
     if 'raf_db' in self.where:
         root = self.root_of('raf_db')
         if 'compound' in _raf_parts(root): parts.append(read_compound(root))

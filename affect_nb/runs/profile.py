@@ -7,9 +7,9 @@ Docs: https://affect-nb.github.io/affect_nb/runs/profile.html.md"""
 # %% auto #0
 __all__ = ['PACKAGE', 'ABLATIONS', 'SHIPPED', 'UPSTREAM', 'RUNS', 'Count', 'Whole', 'Amount', 'Share', 'Ratio', 'Turns', 'Side',
            'SECTIONS', 'FREE', 'ASKED', 'ELSEWHERE', 'FUSED', 'notebook', 'from_root', 'Settings', 'Training',
-           'Pretrain', 'Labelled', 'Finetune', 'Mtl', 'Ce', 'DrawnBp4d', 'DrawnRafDb', 'DrawnCExpr', 'Drawn',
-           'MtlByTasks', 'WholeProfile', 'check_settings', 'merge', 'profile_names', 'read_profile', 'differences',
-           'parse_fuse', 'resolve']
+           'Pretrain', 'Labelled', 'Multitask', 'Finetune', 'Mtl', 'Ce', 'DrawnBp4d', 'DrawnRafDb', 'DrawnCExpr',
+           'Drawn', 'MtlByTasks', 'WholeProfile', 'check_settings', 'merge', 'profile_names', 'read_profile',
+           'differences', 'parse_fuse', 'resolve']
 
 # %% ../../nbs/runs/profile.ipynb #ddcf4b51
 import copy, os
@@ -22,7 +22,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, ValidationError
 
 from ..files import InputError
-from ..labels import TASKS, parse_tasks
+from ..labels import EXPRS, TASKS, parse_tasks
 from ..plugins import code_name, is_import_name
 
 # %% ../../nbs/runs/profile.ipynb #c1f4e330
@@ -87,13 +87,15 @@ class Settings(BaseModel):
 
 class Training(Settings):
     "What every kind of run has."
-    batch_size: Count # images, or frames
+    batch_size: Count # images, or real frames: those behind one step, whatever the device takes at once
     lr: Amount
     schedule: Literal['constant', 'cosine']
     warmup: Share # of the cosine schedule
     wd: Amount
     precision: Literal['fp32', 'tf32', 'bf16'] # of matrix products and convolutions on a GPU
     workers: Whole # processes that decode
+    gpus: Count # of one run, which share each of its batches; on a machine without any: processes on the CPU
+    device_batch: Whole # images that go through the encoder at once; 0: as many as the GPU's memory takes
     threads: Count # of PyTorch in this process: they decide the order of sums, so they belong to the run
 
 # %% ../../nbs/runs/profile.ipynb #80db82f0
@@ -122,13 +124,18 @@ class Labelled(Training):
     class_weighted: StrictBool
     extra: dict[str, list[str]] # task → supplements to its training set
 
-class Finetune(Labelled):
-    "The supervised stage on all tasks (§3.1)."
+class Multitask(Labelled):
+    "What training on videos has."
     epochs: Count
+    min_steps: Whole # the least number of steps: where they are more than the epochs have, there are more epochs
+    extra_classes: dict[str, list[Literal[EXPRS]]] # supplement → the expressions whose images are taken; else all
+    extra_share: Share # of an epoch's frames that supplements have, at most
 
-class Mtl(Labelled):
+class Finetune(Multitask):
+    "The supervised stage on all tasks (§3.1)."
+
+class Mtl(Multitask):
     "A row of Tables 2, 3 and 5 (§3.2)."
-    epochs: Count
     fuse_dropout: Share
     single: dict[str, Any] # settings of the single-task models whose features are fused
 
@@ -229,7 +236,7 @@ def _names(model):
 
 # %% ../../nbs/runs/profile.ipynb #49704153
 # settings whose names are not known beforehand: replaced whole
-FREE = ('model', 'weights', 'by_tasks', 'single', 'extra')
+FREE = ('model', 'weights', 'by_tasks', 'single', 'extra', 'extra_classes')
 
 def merge(
     base:dict, # settings
@@ -310,7 +317,7 @@ ASKED = dict( # parameters that a row or a person gives, beside the profile's se
     finetune=dict(tasks=['V', 'A', 'EXPR', 'AU'], folds=0, fold=0),
     mtl=dict(tasks=['V'], fuse=[], seq_len=1, hop=0, temporal='', shuffle=False, folds=0, fold=0),
     ce=dict(stage_epochs=[16], compound_share=[0.], mixup=False, cutmix=False))
-ELSEWHERE = ('workers',) # settings that change how fast a run is made, not what comes out
+ELSEWHERE = ('workers', 'gpus', 'device_batch') # settings that change how fast a run is made, not what comes out
 # fused as controls, instead of other tasks' features: the labels, noise, or nothing
 FUSED = ('oracle', 'noise', 'module')
 

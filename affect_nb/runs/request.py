@@ -35,7 +35,7 @@ class Request:
     data: str # digest of the data it trains on
     seed: int = 0
     upstream: 'Request|None' = field(default=None, hash=False) # the run it starts from
-    encoder: str = '' # a model it starts from instead: the digest of its file, or a timm name
+    encoder: str = '' # a model it starts from instead: the digest of its weights, name or code
     # the single-task models whose features are fused, in the order of `params['fuse']`
     others: tuple = field(default=(), hash=False)
     # parameters that name somebody's own code or model: what identifies it
@@ -92,24 +92,43 @@ def chain(self:Request) -> list: # of `Request`
 
 # %% ../../nbs/runs/request.ipynb #2d7fbd83
 def model_path(
-    encoder:str|Path, # run folder, checkpoint file, 'shipped', timm name or 'package.module:Name'
-) -> Path|None: # the file with its weights; None: it is a name
-    "Where the weights of a model are; a file or folder that is not there raises `InputError`."
-    path = SHIPPED if encoder == 'shipped' else Path(str(encoder))
-    if path.is_dir(): path = path/'model.safetensors'
-    if path.is_file(): return path
-    if is_import_name(encoder): return None
-    import timm
-    if timm.is_model(str(encoder)): return None
-    raise InputError(f"encoder '{encoder}' is no run folder, checkpoint file, timm model or package.module:Name: "
-                     f"check the name")
+    encoder:str|Path, # 'shipped', or as in `models.weights.parse_encoder`
+) -> Path|None: # the file with its weights; None: it has none
+    "Where the weights of a model are, fetched if need be; what can't be had raises `InputError`."
+    if is_import_name(encoder): return None # known without importing torch
+    from affect_nb.models.weights import weights_file
+    return weights_file(SHIPPED if encoder == 'shipped' else encoder)
 
 def model_digest(
     encoder:str|Path, # as for `model_path`
-) -> str: # digest of the weights, or the name itself (with the digest of its code)
+) -> str: # 64 hexadecimal digits: of the weights and of the architecture where it was named, of code, or of the name
     "What identifies a model that is not made here."
-    path = model_path(encoder)
-    return file_digest(path) if path else code_name(str(encoder))
+    path, name = model_path(encoder), _architecture(encoder)
+    weights = file_digest(path) if path else ''
+    return hashlib.sha256(f'{name}@{weights}'.encode()).hexdigest() if name else weights
+
+def _architecture(encoder):
+    "What was named beside the weights, with what a folder of timm says of its images; '' for a run or checkpoint."
+    if encoder == 'shipped': return ''
+    if is_import_name(encoder): return code_name(encoder)
+    from affect_nb.models.weights import parse_encoder, timm_folder
+    source = parse_encoder(encoder)
+    if source.kind == 'timm' and source.path: return f'{source.name} {sorted(timm_folder(source.path).items())}'
+    return f'{source.kind}:{source.name}' if source.name else ''
+
+_BUILT = set() # encoders that this process has built once
+
+def _check_builds(encoder, pool=True):
+    "Raise `InputError`, before anything is trained, for a timm model that can't be built or whose weights don't fit."
+    path, key = model_path(encoder), (str(encoder), pool)
+    if key in _BUILT or encoder == 'shipped' or is_import_name(encoder): return
+    from affect_nb.models.weights import parse_encoder
+    if parse_encoder(encoder).kind != 'file':
+        import torch
+        from affect_nb.models.encoder import create_encoder
+        with torch.device('meta' if path is None else 'cpu'): # random weights need not be drawn
+            create_encoder(encoder, pool=pool, load=path is not None)
+    _BUILT.add(key)
 
 def _fine_tuned(encoder):
     "Whether a model has been through the supervised stage: a run folder of `finetune` or `mtl`."
@@ -177,7 +196,7 @@ class Setup:
     profile: str = 'demo' # name or file
     data: str = '' # root, project file, reader, or '' for the embedded faces
     out: str = '' # output folder; '': runs/<profile>
-    encoder: str = '' # run folder, checkpoint file or timm name instead of the profile's pre-training
+    encoder: str = '' # timm name, run folder or checkpoint file instead of the profile's pre-training
     seed: int = 0 # of everything random in a run; what it starts from has seed 0
     allow: tuple = () # names of a user's own code that files may use
     cache: str = '' # folder for drawn data sets; '': in the output folder
@@ -215,7 +234,7 @@ def request(self:Setup,
         labelled = self.project(data).labelled(asked.get('folds', 0), asked.get('fold', 0))
         if labelled: asked['tasks'] = labelled
     params = resolve(kind, self.settings, settings, **asked)
-    if encoder: model_path(encoder)
+    if encoder: _check_builds(encoder)
     make = dict(pretrain=_pretrain, finetune=_finetune, mtl=_mtl, ce=_ce)[kind]
     start = make(self, self.project(data), data, encoder, params)
     call = dict(profile=str(self.profile), data=str(data), seed=self.seed if seed is None else seed,
@@ -237,8 +256,10 @@ def _pretrain(setup, project, data, encoder, params):
     if encoder:
         raise InputError(f"encoder is '{encoder}', but pre-training makes one: "
                          f"leave it out, or start from it with --set model={encoder}")
-    start = params['model'] if isinstance(params['model'], dict) else model_digest(params['model'])
-    return dict(data=project.faces_digest, code=dict(model=start))
+    model = params['model']
+    if isinstance(model, dict): return dict(data=project.faces_digest, code=dict(model=model))
+    _check_builds(model, pool=False)
+    return dict(data=project.faces_digest, code=dict(model=model_digest(model)))
 
 # %% ../../nbs/runs/request.ipynb #4a026837
 def _start(setup, data, encoder, given, **upstream):
@@ -247,9 +268,16 @@ def _start(setup, data, encoder, given, **upstream):
     if upstream['kind'] == 'pretrain': encoder = ''
     return dict(upstream=setup.request(**upstream, data=data, encoder=encoder, seed=0))
 
+def _supplements(project, params):
+    "Keep of the settings of supplements what the data have and the run uses."
+    params['extra'] = project.extra_for(params['tasks'], params['extra'])
+    used = {name for names in params['extra'].values() for name in names}
+    params['extra_classes'] = {name: c for name, c in params['extra_classes'].items() if name in used}
+    if not used: params['extra_share'] = 0.
+
 def _finetune(setup, project, data, encoder, params):
     "The data of the supervised stage, and what it starts from."
-    params['extra'] = project.extra_for(params['tasks'], params['extra'])
+    _supplements(project, params)
     _check_labels(project, params)
     _check_fresh(project, encoder, params)
     start = _start(setup, data, encoder, bool(encoder), kind='pretrain')
@@ -264,7 +292,7 @@ def _check_fresh(project, encoder, params):
 # %% ../../nbs/runs/request.ipynb #d6c3420c
 def _mtl(setup, project, data, encoder, params):
     "The data of a row, the encoder it starts from, and the models whose features are fused."
-    params['extra'] = project.extra_for(params['tasks'], params['extra'])
+    _supplements(project, params)
     _check_labels(project, params)
     _check_fresh(project, encoder, params)
     folds = dict(folds=params['folds'], fold=params['fold'])

@@ -222,7 +222,7 @@ def fit(
     use = [log, *cbs, *_schedule(schedule, lr, warmup)]
     parts = tuple(c for c in (log, *cbs) if hasattr(c, 'state_dict'))
     resume = Resume(Path(folder)/'checkpoint.pt' if folder else os.devnull, seed, parts)
-    live = Live() if live is True and place()[0] == 0 else live
+    if live is True: live = Live() if place()[0] == 0 else None
     if paths is not None: use.append(StopOnNaN(paths))
     if folder: use.append(resume)
     if live: use.append(live)
