@@ -127,18 +127,20 @@ def _extract(backbone, df, folder, batch_size, workers, preprocess):
 
 # %% ../../nbs/data/features.ipynb #12714897
 class Lookup:
-    "Features of several data sets, one after another; of several models, their sum."
+    "Features of several data sets, one after another; of several models, their sum, or each if their widths differ."
     def __init__(self,
         stores:list, # of each model: a list of its `(n_i, d)` features of each data set
         rows:list, # of each data set: `(m_i,)` row numbers of what is taken
-    ): # raises `InputError` for features of different widths
-        wide = {s.shape[1] for of_model in stores for s in of_model}
-        if len(wide) > 1:
-            raise InputError(f"features of {' and '.join(map(str, sorted(wide)))} numbers can't be used together: "
-                             "fuse models of one architecture")
+    ): # raises `InputError` for a model whose features differ in width
+        widths = [sorted({s.shape[1] for s in of_model}) for of_model in stores]
+        for found in widths:
+            if len(found) > 1:
+                raise InputError(f"features of {' and '.join(map(str, found))} numbers are not of one model: "
+                                 f"delete the folder of features, it is made again")
         self.stores, self.rows = stores, rows
+        self.equal = len({w for w, in widths}) == 1
         self.ends = np.cumsum([len(r) for r in rows])
-        self.shape = int(self.ends[-1]), *wide
+        self.shape = int(self.ends[-1]), widths[0][0] if self.equal else sum(w for w, in widths)
 
     def __len__(self): return self.shape[0]
 
@@ -149,5 +151,6 @@ class Lookup:
         for k in np.unique(part):
             at = part == k
             rows = self.rows[k][idx[at] - self.ends[k] + len(self.rows[k])]
-            out[at] = reduce(np.add, (np.asarray(of_model[k][rows], np.float32) for of_model in self.stores))
+            each = [np.asarray(of_model[k][rows], np.float32) for of_model in self.stores]
+            out[at] = reduce(np.add, each) if self.equal else np.concatenate(each, 1)
         return out

@@ -9,6 +9,7 @@ __all__ = ['TUNE', 'AffectModel', 'freeze', 'affect_splitter', 'lr_scales', 'Aff
 
 # %% ../../nbs/models/affect.ipynb #39d0a7b9
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Annotated, Literal
 
 import torch
@@ -47,48 +48,54 @@ class AffectModel(nn.Module):
         for head in self.heads.values():
             nn.init.trunc_normal_(head.weight, std=.02)
             nn.init.zeros_(head.bias)
-        self.preprocessing = dict(img_size=getattr(backbone, 'img_size', None), mean=FACE_MEAN, std=FACE_STD)
+        mean, std = getattr(backbone, 'mean', FACE_MEAN), getattr(backbone, 'std', FACE_STD)
+        self.preprocessing = dict(img_size=getattr(backbone, 'img_size', None), mean=mean, std=std)
         self.dropout, self._temporal, self._learns = nn.Dropout(dropout), temporal, None
         self.device_batch = None # images that the backbone sees at once; None: all of a batch
 
-    def features(self,
-        x:torch.Tensor, # `(…, 3, h, w)` normalised images
-    ) -> torch.Tensor: # `(…, d)`
-        "One feature per frame, from the backbone alone: what is cached."
-        if self.backbone is None:
-            raise InputError("this model has no backbone: give it cached features, or set `model.backbone`")
-        return in_parts(self.backbone, self.device_batch, x.flatten(0, -4)).unflatten(0, x.shape[:-3])
+# %% ../../nbs/models/affect.ipynb #b90a889a
+@patch
+def features(self:AffectModel,
+    x:torch.Tensor, # `(…, 3, h, w)` normalised images
+) -> torch.Tensor: # `(…, d)`
+    "One feature per frame, from the backbone alone: what is cached."
+    if self.backbone is None:
+        raise InputError("this model has no backbone: give it cached features, or set `model.backbone`")
+    return in_parts(self.backbone, self.device_batch, x.flatten(0, -4)).unflatten(0, x.shape[:-3])
 
-    def forward(self,
-        x:torch.Tensor, # `(m, 3, h, w)` normalised images or `(m, d)` cached features of the real frames
-        other:torch.Tensor|None=None, # `(m, d)` features of other models, for `fusion`
-        mask:torch.Tensor|None=None, # `(b, s)` bool with m true: where they stand; None: each stands alone
-    ) -> dict: # task → `(m, k)`
-        "Predict every task of the model for every frame; whole windows `(b, s, …)` give `(b, s, k)`."
-        if x.ndim in (3, 5): return self._whole(x, other, mask)
-        if x.ndim == 4: x = self.features(x)
-        if self.fusion is not None: x = self.fusion(x, other)
-        if self.temporal is not None: x = self._along(x, mask)
-        x = self.dropout(x)
-        out = {t: head(x) for t, head in self.heads.items()}
-        return {t: p.tanh() if t in ('V', 'A') else p for t, p in out.items()}
+@patch
+def forward(self:AffectModel,
+    x:torch.Tensor, # `(m, 3, h, w)` normalised images or `(m, d)` cached features of the real frames
+    other:torch.Tensor|None=None, # `(m, d)` features of other models, for `fusion`
+    mask:torch.Tensor|None=None, # `(b, s)` bool with m true: where they stand; None: each stands alone
+) -> dict: # task → `(m, k)`
+    "Predict every task of the model for every frame; whole windows `(b, s, …)` give `(b, s, k)`."
+    if x.ndim in (3, 5): return self._whole(x, other, mask)
+    if x.ndim == 4: x = self.features(x)
+    if self.fusion is not None: x = self.fusion(x, other)
+    if self.temporal is not None: x = self._along(x, mask)
+    x = self.dropout(x)
+    out = {t: head(x) for t, head in self.heads.items()}
+    return {t: p.tanh() if t in ('V', 'A') else p for t, p in out.items()}
 
-    def _along(self, x, mask):
-        "The temporal part: frames are set up as windows, and laid end to end again."
-        if mask is None: mask = x.new_ones(len(x), 1, dtype=torch.bool)
-        windows = x.new_zeros(*mask.shape, x.shape[1])
-        windows[mask] = x
-        return self.temporal(windows, mask)[mask]
+@patch
+def _along(self:AffectModel, x, mask):
+    "The temporal part: frames are set up as windows, and laid end to end again."
+    if mask is None: mask = x.new_ones(len(x), 1, dtype=torch.bool)
+    windows = x.new_zeros(*mask.shape, x.shape[1])
+    windows[mask] = x
+    return self.temporal(windows, mask)[mask]
 
-    def _whole(self, x, other, mask):
-        "Windows with their padding: the real frames are predicted, the others are 0."
-        if mask is None: mask = x.new_ones(x.shape[:2], dtype=torch.bool)
-        out = self(x[mask], None if other is None else other[mask], mask)
-        def spread(p):
-            whole = p.new_zeros(*mask.shape, p.shape[1])
-            whole[mask] = p
-            return whole
-        return {t: spread(p) for t, p in out.items()}
+@patch
+def _whole(self:AffectModel, x, other, mask):
+    "Windows with their padding: the real frames are predicted, the others are 0."
+    if mask is None: mask = x.new_ones(x.shape[:2], dtype=torch.bool)
+    out = self(x[mask], None if other is None else other[mask], mask)
+    def spread(p):
+        whole = p.new_zeros(*mask.shape, p.shape[1])
+        whole[mask] = p
+        return whole
+    return {t: spread(p) for t, p in out.items()}
 
 # %% ../../nbs/models/affect.ipynb #49dc3194
 TUNE = ('head', 'last', 'all')
@@ -102,16 +109,32 @@ def freeze(
     model.requires_grad_(True)
     model._learns = None
     if model.backbone is not None and tune != 'all':
-        model.backbone.requires_grad_(False)
-        model._learns = _last(model.backbone) if tune == 'last' else []
-        for m in model._learns: m.requires_grad_(True)
+        _freeze_backbone(model.backbone, tune)
+        model._learns = [m for m in model.backbone.modules() if _all_learn(m)]
     return model.train(model.training)
 
-def _last(backbone):
-    "The last block of a backbone and what is behind it."
-    if not hasattr(backbone, 'blocks'):
-        raise InputError("tune 'last' needs a backbone with `blocks`: choose 'head' or 'all', or name its layers so")
-    return [backbone.blocks[-1], *[getattr(backbone, n) for n in ('norm', 'fc_norm') if hasattr(backbone, n)]]
+def _freeze_backbone(backbone, tune):
+    "Only the last block and what is behind it learns, or nothing."
+    backbone.requires_grad_(False)
+    if tune == 'head': return
+    layer = _layers(backbone)
+    if layer['-'] < 2:
+        raise InputError("tune 'last' needs a backbone with `blocks`, `stages` or `layers`: choose 'head' or 'all', or "
+                         "name its layers so")
+    for name, p in backbone.named_parameters(): p.requires_grad_(layer[name] >= layer['-'] - 1)
+
+def _all_learn(module):
+    learns = [p.requires_grad for p in module.parameters()]
+    return bool(learns) and all(learns)
+
+def _layers(backbone):
+    "The number of the layer that a parameter is in, from the image on, by name; '-': that of the heads."
+    from timm.models import group_parameters
+    stacks, behind = 'blocks|stages|transformers|layers', 'norm|fc_norm|head|-'
+    matcher = dict(stem=rf'(?!(?:{stacks})\.\d|{behind})', blocks=rf'(?:{stacks})\.(\d+)')
+    if hasattr(backbone, 'group_matcher'): matcher = backbone.group_matcher()
+    names = dict(backbone.named_parameters()) | {'-': None}
+    return group_parameters(SimpleNamespace(named_parameters=names.items), matcher, reverse=True)
 
 @patch
 def train(self:AffectModel,
@@ -129,17 +152,13 @@ def train(self:AffectModel,
 # %% ../../nbs/models/affect.ipynb #5ef5c48d
 def affect_splitter(
     model:AffectModel,
-) -> list: # lists of parameters: stem, each block, then the last norm with everything behind the backbone
+) -> list: # lists of parameters: stem, each block, then what is behind the blocks and the backbone
     "The trainable parameters in groups, from the image to the heads; empty groups are left out."
-    b, layer = model.backbone, {}
-    if hasattr(b, 'group_matcher'):
-        from timm.models import group_parameters
-        layer = group_parameters(b, b.group_matcher(), reverse=True)
-    top = len(b.blocks) + 1 if layer else 1
-    groups = [[] for _ in range(top + 1)]
+    layer = _layers(model.backbone) if model.backbone is not None else {'-': 0}
+    groups = [[] for _ in range(layer['-'] + 1)]
     for name, p in model.named_parameters():
         inner = name.removeprefix('backbone.')
-        if p.requires_grad: groups[top if inner == name else layer.get(inner, 0)].append(p)
+        if p.requires_grad: groups[layer['-' if inner == name else inner]].append(p)
     return [g for g in groups if g]
 
 def lr_scales(
@@ -160,8 +179,9 @@ class AffectConfig(Checked):
     kind:str = 'AffectModel'
     backbone:EncoderConfig|None # None: it was trained on cached features
     tasks:list[Literal[TASKS]] = Field(min_length=1)
-    d:int = Field(ge=1, le=4096) # features of a frame
+    d:int = Field(ge=1, le=8192) # features of a frame
     fusion:Annotated[str, AfterValidator(_module_name)]|None
+    fused:list[Annotated[int, Field(ge=1, le=8192)]] = [] # widths of what is fused; []: all have `d`
     temporal:str|None # as in `create_temporal`
     dropout:float = Field(ge=0, lt=1)
     labels:dict[str, list[str]] # task → names of its outputs
@@ -186,7 +206,7 @@ def config(self:AffectModel) -> dict: # JSON values only
                 backbone=None if self.backbone is None else self.backbone.config,
                 tasks=self.tasks, d=self.d,
                 fusion=None if self.fusion is None else f'{kind.__module__}:{kind.__qualname__}',
-                temporal=self._temporal, dropout=self.dropout.p,
+                fused=getattr(self.fusion, 'widths', []), temporal=self._temporal, dropout=self.dropout.p,
                 labels={t: list(CLASSES[t]) for t in self.tasks},
                 preprocessing=self.preprocessing)
 
@@ -199,8 +219,9 @@ def create_model(
     c = AffectConfig.read(config, where)
     backbone = c.backbone
     for name in (backbone and backbone.encoder, c.fusion, c.temporal): check_allowed(name, allow, where)
-    if backbone: backbone = create_encoder(backbone.encoder, backbone.img_size, backbone.drop_path)
-    model = AffectModel(backbone, c.tasks, c.d, c.fusion, c.temporal, c.dropout)
+    if backbone: backbone = create_encoder(backbone.encoder, backbone.img_size, backbone.drop_path, load=False)
+    fusion = import_module_class(c.fusion)(c.d, widths=c.fused) if c.fused else c.fusion
+    model = AffectModel(backbone, c.tasks, c.d, fusion, c.temporal, c.dropout)
     model.preprocessing = config['preprocessing']
     return model
 

@@ -16,24 +16,28 @@ from ..labels import OUTPUTS, Y, parse_tasks
 
 # %% ../../nbs/models/fusion.ipynb #0434328f
 class FeatureFusion(nn.Module):
-    "Linear, ReLU, dropout, Linear of the summed features."
+    "Linear, ReLU, dropout, Linear of the summed features; those of another width are projected first."
     def __init__(self,
         d:int, # features of a frame, and of the result
         dropout:float=.3, # probability, 0…1
+        widths:list|tuple=(), # features of each fused model; (): all have `d`
     ):
         super().__init__()
         self.layers = nn.Sequential(nn.Linear(d, d), nn.ReLU(), nn.Dropout(dropout), nn.Linear(d, d))
+        self.widths = list(widths) if len(set(widths)) > 1 else [*widths, d][:1] # of equal ones comes the sum
+        self.projections = nn.ModuleList(nn.Identity() if w == d else nn.Linear(w, d) for w in self.widths)
 
     def forward(self,
         features:torch.Tensor, # `(m, d)` of the model in training
-        others:torch.Tensor|None=None, # `(m, d)` sum over the fused models; None: zeros
+        others:torch.Tensor|None=None, # of the fused models, as `data.features.Lookup` has it; None: zeros
     ) -> torch.Tensor: # `(m, d)`
         "Fuse `others` into `features`; another shape raises `InputError`."
         if others is None: return self.layers(features)
-        if others.shape != features.shape:
-            raise InputError(f"features {tuple(features.shape)} and others {tuple(others.shape)} differ: "
-                             f"fuse models of one architecture")
-        return self.layers(features + others)
+        if others.shape != (len(features), sum(self.widths)):
+            raise InputError(f"others {tuple(others.shape)} do not fit features {tuple(features.shape)}, expected are "
+                             f"{' + '.join(map(str, self.widths))} numbers: give the widths of the fused models")
+        parts = zip(self.projections, others.split(self.widths, 1))
+        return self.layers(features + sum(project(part) for project, part in parts))
 
 # %% ../../nbs/models/fusion.ipynb #e0d9aa7c
 def oracle_features(

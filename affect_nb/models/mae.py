@@ -34,6 +34,7 @@ def show_faces(
 # %% ../../nbs/models/mae.ipynb #138be983
 class MAE(nn.Module):
     "A masked autoencoder around a Vision Transformer."
+    device_batch = None # images that are computed at once; None: all of a batch
     def __init__(self,
         encoder:str|Path|dict|nn.Module=SMALL, # as in `create_encoder`, or made by it with `pool=False`
         decoder_dim:int=512, # features of the decoder
@@ -52,12 +53,11 @@ class MAE(nn.Module):
             raise InputError(f"encoder {enc.config['encoder']!r} can't be masked: choose a plain Vision Transformer")
         self.encoder, self.mask_ratio, self.norm_pix_loss = enc, mask_ratio, norm_pix_loss
         self.p = enc.patch_embed.patch_size[0]
-        self.device_batch = None # images that are computed at once; None: all of a batch
         self._make_decoder(decoder_dim, decoder_depth, decoder_heads)
         self._init_weights()
         self.config = dict(kind='MAE', encoder=enc.config, decoder_dim=decoder_dim, decoder_depth=decoder_depth,
                            decoder_heads=decoder_heads, mask_ratio=mask_ratio, norm_pix_loss=norm_pix_loss,
-                           preprocessing=dict(img_size=enc.img_size, mean=FACE_MEAN, std=FACE_STD))
+                           preprocessing=dict(img_size=enc.img_size, mean=enc.mean, std=enc.std))
 
 # %% ../../nbs/models/mae.ipynb #8432ae87
 @patch
@@ -263,6 +263,8 @@ def load_mae(
     c = MAEConfig.read(read_config(folder, 'MAE'), Path(folder)/'config.json')
     state = read_checkpoint(folder)
     size, img_size = size_of(Path(folder), state, allow)
-    mae = MAE(size, c.decoder_dim, c.decoder_depth, c.decoder_heads, c.mask_ratio, c.norm_pix_loss, img_size)
+    encoder = create_encoder(size, img_size, pool=False, load=False)
+    mae = MAE(encoder, c.decoder_dim, c.decoder_depth, c.decoder_heads, c.mask_ratio, c.norm_pix_loss)
+    if c.preprocessing: mae.config['preprocessing'] = c.preprocessing.model_dump()
     load_strict(mae, state, folder)
     return mae.eval()

@@ -260,10 +260,12 @@ def data_of(
         own = features.lookup([run.encoder], parts) if cached else None
         if scale is None: scale = _spread(own) # of the training features, for all splits
         others = features.others(split, parts, model.d, scale) if p.get('fuse') else None
-        aug = Augment(ratio=p['crop_ratio'], rotations=p['rotations']) if train and p['augment'] and not cached else None
+        changed = train and p['augment'] and not cached
+        aug = Augment(ratio=p['crop_ratio'], rotations=p['rotations']) if changed else None
         extra = np.arange(len(df)) >= len(parts[0].rows) if train else None
-        out[split] = Part(df, WindowDataset(df, windows, aug=aug, features=own, others=others, seed=run.seed, extra=extra,
-                                            share=p.get('extra_share', 1.), **shape))
+        ds = WindowDataset(df, windows, aug=aug, features=own, others=others, seed=run.seed,
+                           extra=extra, share=p.get('extra_share', 1.), **shape)
+        out[split] = Part(df, ds)
     return out
 
 def _spread(features):
@@ -426,6 +428,7 @@ def _seconds(self:Run, log):
     beyond = total - log.seconds_now - parts['features'] - parts['scoring'] - self.seconds.get('ranks', 0)
     return {k: round(v, 2) for k, v in dict(parts, beyond=beyond, total=total).items()}
 
+# %% ../../nbs/runs/run.ipynb #3fe6efb5
 @patch
 def _notes(self:Run, rows, metrics):
     "What is allowed, but worth knowing: sentences for the record."

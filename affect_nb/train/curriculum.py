@@ -165,7 +165,8 @@ class CurriculumDataset(Dataset):
         cutout:float=.25, # side of the blanked square in the first stage, of the image's; only where `ds` augments
     ):
         if ds.windows.seq_len != 1:
-            raise InputError(f"seq_len is {ds.windows.seq_len}, but compounds are learnt from single frames: set it to 1")
+            raise InputError(f"seq_len is {ds.windows.seq_len}, but compounds are learnt from single frames: "
+                             f"set it to 1")
         if generated and ds.features is not None:
             raise InputError("compounds can't be generated from stored features: "
                              "train the encoder too, or turn mixup and cutmix off")

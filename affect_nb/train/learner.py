@@ -17,7 +17,7 @@ from fastai.torch_core import default_device
 from fastcore.basics import patch
 from safetensors.torch import load_file, save_file
 
-from ..data.loaders import WindowDataset, make_loader, merge, place
+from ..data.loaders import WindowDataset, make_loader, merge_windows, place
 from ..files import InputError, write_atomically
 from ..frames import targets
 from ..labels import Y
@@ -42,7 +42,7 @@ def per_frame(
 ) -> dict: # task → `(n, k)` float32; NaN for frames in no window
     "Predictions of frames from predictions of windows, those of other processes included."
     rows = gather(torch.cat([r for r, _ in batches])).numpy()
-    return {t: merge(gather(torch.cat([p[t] for _, p in batches])).numpy(), rows, n) for t in batches[0][1]}
+    return {t: merge_windows(gather(torch.cat([p[t] for _, p in batches])).numpy(), rows, n) for t in batches[0][1]}
 
 @torch.no_grad()
 def predict(
@@ -168,10 +168,7 @@ def affect_learner(
     loss:str='joint', # from `losses.LOSSES`, or 'package.module:Name'
 ) -> Learner: # fit it with `fit_affect`; the loss is in `criterion`
     "A fastai Learner for the tasks of `model`."
-    for t in model.tasks:
-        for name, ds in (('training', train), ('validation', valid)):
-            if np.isnan(ds.targets[:, Y[t]]).all():
-                raise InputError(f"task {t} has no annotated frame in the {name} set: leave it out of the tasks")
+    for name, ds in (('training', train), ('validation', valid)): _check_annotated(model.tasks, name, ds)
     weigh = class_weights(train.targets) if class_weighted else {}
     loss = create_loss(loss, model.tasks, weights, {t: w for t, w in weigh.items() if t in model.tasks})
     if isinstance(loss, torch.nn.Module): loss.to(default_device())
@@ -183,6 +180,12 @@ def affect_learner(
     learn = make_learner(*loaders, model, whole, split, wd=wd, bf16=bf16)
     learn.criterion = loss
     return learn
+
+def _check_annotated(tasks, name, ds):
+    "Raise `InputError` for a task that no frame of a set has a label for."
+    for t in tasks:
+        if np.isnan(ds.targets[:, Y[t]]).all():
+            raise InputError(f"task {t} has no annotated frame in the {name} set: leave it out of the tasks")
 
 # %% ../../nbs/train/learner.ipynb #87e959a8
 def fit_affect(

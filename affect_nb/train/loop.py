@@ -50,7 +50,8 @@ class History(Callback):
         row = dict(epoch=self.epoch, train_loss=self.total / self.count, **self.row, seconds=round(self.spent, 3))
         self.rows.append(row)
         self.total, self.count, self.spent = 0., 0, 0.
-        if self.file and place()[0] == 0: write_atomically(self.file, lambda f: pd.DataFrame(self.rows).to_csv(f, index=False))
+        table = pd.DataFrame(self.rows)
+        if self.file and place()[0] == 0: write_atomically(self.file, lambda f: table.to_csv(f, index=False))
 
     def state_dict(self): # plain numbers, for the checkpoint
         running = self.spent + (time.time() - self.started) * bool(self.count)
@@ -203,6 +204,11 @@ def _schedule(name, lr, warmup):
     if name != 'cosine': raise InputError(f"schedule is '{name}', but must be 'constant' or 'cosine'")
     return [ParamScheduler(dict(lr=combined_cos(warmup, lr / 25, lr, lr / 1e5)))]
 
+def _shown(live):
+    "What shows a training while it runs; of several processes the first does."
+    if live is not True: return live
+    return Live() if place()[0] == 0 else None
+
 # %% ../../nbs/train/loop.ipynb #a5439bc7
 def fit(
     learn:Learner, # of `make_learner`
@@ -222,7 +228,7 @@ def fit(
     use = [log, *cbs, *_schedule(schedule, lr, warmup)]
     parts = tuple(c for c in (log, *cbs) if hasattr(c, 'state_dict'))
     resume = Resume(Path(folder)/'checkpoint.pt' if folder else os.devnull, seed, parts)
-    if live is True: live = Live() if place()[0] == 0 else None
+    live = _shown(live)
     if paths is not None: use.append(StopOnNaN(paths))
     if folder: use.append(resume)
     if live: use.append(live)
