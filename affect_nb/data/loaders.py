@@ -272,7 +272,7 @@ class Batches:
     "Batch sampler: numbers of windows, in an order that is a function of (`seed`, `epoch`)."
     def __init__(self,
         frames:np.ndarray, # `(w,)` real frames of each window
-        size:int, # real frames in a batch, at most (more only where a window is longer)
+        size:int, # real frames in a batch, on average at most
         shuffle:bool=False, # a new order in each epoch
         seed:int=0, # of the order
         kinds:np.ndarray|None=None, # `(w,)` a number for each kind of window; None: all are of one
@@ -297,15 +297,11 @@ class Batches:
 # %% ../../nbs/data/loaders.ipynb #66087c03
 @patch
 def order(self:Batches) -> np.ndarray: # numbers of windows
-    "The windows of the epoch, all kinds threaded evenly."
+    "The windows of the epoch, kind by kind, each kind in a random order."
     if not self.shuffle: return self.main
-    rng = np.random.default_rng((self.seed, self.epoch))
     chosen = np.concatenate([self.main, self._some()])
-    place = np.empty(len(chosen))
-    for kind in np.unique(self.kinds[chosen]):
-        at = np.flatnonzero(self.kinds[chosen] == kind)
-        place[at] = (rng.permutation(len(at)) + rng.random()) / len(at)
-    return chosen[np.argsort(place, kind='stable')]
+    by_chance = np.random.default_rng((self.seed, self.epoch)).permutation(chosen)
+    return by_chance[np.argsort(self.kinds[by_chance], kind='stable')]
 
 @patch
 def _some(self:Batches):
@@ -315,12 +311,12 @@ def _some(self:Batches):
 
 @patch
 def _cut(self:Batches):
-    "The epoch in batches, as even as the windows allow."
+    "The epoch in batches: dealt out like cards, or cut one after the other."
     order = self.order()
-    frames = self.frames[order]
-    end = np.cumsum(frames)
+    end = np.cumsum(self.frames[order])
     n = min(len(order), max(1, -(-int(end[-1]) // self.size)))
-    which = (end - frames / 2) * n / end[-1] // 1 # the batch in which the middle of a window lies
+    if self.shuffle: return [order[k::n] for k in np.random.default_rng((self.seed, self.epoch, 2)).permutation(n)]
+    which = (end - self.frames[order] / 2) * n // end[-1] # the batch in which the middle of a window lies
     return np.split(order, np.flatnonzero(np.diff(which)) + 1)
 
 @patch(as_prop=True)
@@ -373,6 +369,6 @@ def batches(self:WindowDataset,
     w = self.windows
     def count(marked): return np.append(0, np.cumsum(marked))[w.ends] - np.append(0, np.cumsum(marked))[w.starts]
     extra = None if self.extra is None else count(self.extra) > 0
-    kinds = sum(2**k * (count(~np.isnan(self.targets[:, part]).all(1)) > 0) for k, part in enumerate(Y.values()))
-    if extra is not None: kinds = kinds + 2**len(Y) * extra
+    kinds = np.zeros(len(w), int) if extra is None else extra.astype(int)
+    for part in Y.values(): kinds = 2 * kinds + (count(~np.isnan(self.targets[:, part]).all(1)) > 0)
     return Batches(w.lengths, size, shuffle, seed, kinds, extra, self.share)

@@ -6,10 +6,10 @@ Docs: https://affect-nb.github.io/affect_nb/runs/profile.html.md"""
 
 # %% auto #0
 __all__ = ['PACKAGE', 'ABLATIONS', 'SHIPPED', 'UPSTREAM', 'RUNS', 'Count', 'Whole', 'Amount', 'Share', 'Ratio', 'Turns', 'Side',
-           'SECTIONS', 'FREE', 'ASKED', 'ELSEWHERE', 'FUSED', 'notebook', 'from_root', 'Settings', 'Training',
-           'Pretrain', 'Labelled', 'Multitask', 'Finetune', 'Mtl', 'Ce', 'DrawnBp4d', 'DrawnRafDb', 'DrawnCExpr',
-           'Drawn', 'MtlByTasks', 'WholeProfile', 'check_settings', 'merge', 'profile_names', 'read_profile',
-           'differences', 'parse_fuse', 'resolve']
+           'SECTIONS', 'FREE', 'ASKED', 'ELSEWHERE', 'CCC_WINDOWS', 'FUSED', 'notebook', 'from_root', 'Settings',
+           'Training', 'Pretrain', 'Labelled', 'Multitask', 'Finetune', 'Mtl', 'Ce', 'DrawnBp4d', 'DrawnRafDb',
+           'DrawnCExpr', 'Drawn', 'MtlByTasks', 'WholeProfile', 'check_settings', 'merge', 'profile_names',
+           'read_profile', 'differences', 'parse_fuse', 'resolve']
 
 # %% ../../nbs/runs/profile.ipynb #ddcf4b51
 import copy, os
@@ -318,6 +318,7 @@ ASKED = dict( # parameters that a row or a person gives, beside the profile's se
     mtl=dict(tasks=['V'], fuse=[], seq_len=1, hop=0, temporal='', shuffle=False, folds=0, fold=0),
     ce=dict(stage_epochs=[16], compound_share=[0.], mixup=False, cutmix=False))
 ELSEWHERE = ('workers', 'gpus', 'device_batch') # settings that change how fast a run is made, not what comes out
+CCC_WINDOWS = 10 # at least, in a batch of V or A: CCC of a few windows says little; released code: 10 sequences
 # fused as controls, instead of other tasks' features: the labels, noise, or nothing
 FUSED = ('oracle', 'noise', 'module')
 
@@ -404,5 +405,7 @@ def resolve(
     asked = _asked(kind, asked)
     params = {**_section(kind, profile, asked.get('tasks', []), settings), **asked}
     if kind == 'ce': _check_compounds(params)
+    if kind == 'mtl' and {'V', 'A'} & set(params['tasks']):
+        params['batch_size'] = max(params['batch_size'], CCC_WINDOWS * params['seq_len'])
     if 'loss' in params: _check_name('loss', params['loss'], _LOSSES)
     return params

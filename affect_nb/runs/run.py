@@ -434,7 +434,6 @@ def _notes(self:Run, rows, metrics):
     "What is allowed, but worth knowing: sentences for the record."
     notes = [m['capped'] for m in metrics.values() if m['capped']]
     notes += [f'the score of {t} was still rising in the last of {len(rows)} epochs' for t in self._rising(rows)]
-    if {'V', 'A'} & set(self.params.get('tasks', [])): notes += self._few_windows()
     return notes + self._curriculum_notes(rows) if self.request.kind == 'ce' else notes
 
 @patch
@@ -443,12 +442,6 @@ def _rising(self:Run, rows):
     from affect_nb.train.metrics import METRICS
     scores = {t: [row[METRICS[t].name] for row in rows] for t in self.params.get('tasks', [])}
     return [t for t, s in scores.items() if len(s) > 1 and s[-1] > max(s[:-1])]
-
-@patch
-def _few_windows(self:Run):
-    "Whether CCC is computed on too few videos to mean much."
-    n = self.params['batch_size'] / self.data['train'].ds.windows.lengths.mean()
-    return [f'a batch has {n:.1f} windows on average, few to compute CCC on'] if n < 4 else []
 
 @patch
 def _curriculum_notes(self:Run, rows):

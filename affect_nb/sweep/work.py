@@ -42,7 +42,7 @@ class Counter:
         "What a run trains on, validates with and is held out on."
         from affect_nb.runs.run import blocks_of, track_of
         p = request.params
-        key = track_of(request), p.get('folds', 0), p.get('fold', 0), str(p['extra'])
+        key = track_of(request), p.get('folds', 0), p.get('fold', 0), str(p['extra']), str(p.get('extra_classes'))
         return self.once(key, lambda: blocks_of(request, self.project))
 
     def lengths(self, block, p, tasks):
