@@ -27,7 +27,7 @@ def store(folder, n, rng):
 def speed(ds, shuffle):
     "Windows per second of one pass, all of them."
     t, n = time.perf_counter(), 0
-    for x, *_ in make_loader(ds, BATCH * S, shuffle): n += len(x)
+    for _, _, mask, *_ in make_loader(ds, BATCH * S, shuffle): n += len(mask)
     return n / (time.perf_counter() - t)
 
 def memory(df, features, hop, batches=200):
