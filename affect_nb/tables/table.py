@@ -101,11 +101,18 @@ def reread(self:Cell) -> Cell: # with nothing read yet
     return replace(self)
 
 @patch(as_prop=True)
-def used(self:Cell) -> str: # such as 'bp4d (AU)'
+def used(self:Cell) -> str: # such as 'raf_db (EXPR: Anger, Disgust, Fear), at most 20% of the frames'
     "The supplements that the runs were trained on."
-    extra = [r['data'].get('extra', {}) for r in self.records]
-    found = {(name, task) for e in extra for task, names in e.items() for name in names}
-    return ', '.join(f'{name} ({task})' for name, task in sorted(found))
+    found, shares = set(), set()
+    for r in self.records:
+        p = r.get('params', {})
+        classes = p.get('extra_classes', {})
+        for task, names in r['data'].get('extra', {}).items():
+            found |= {(name, f"{task}: {', '.join(classes[name])}" if name in classes else task) for name in names}
+        shares.add(p.get('extra_share', 1))
+    said = ', '.join(f'{name} ({what})' for name, what in sorted(found))
+    share = max(shares, default=1)
+    return said + (f', at most {share:.0%} of the frames' if said and share < 1 else '')
 
 # %% ../../nbs/tables/table.ipynb #80bb70d0
 @patch
