@@ -19,7 +19,8 @@ def is_import_name(
     name, # anything
 ) -> bool:
     "Whether `name` reads like `package.module:Name`."
-    return isinstance(name, str) and re.fullmatch(r'[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*', name) is not None
+    pattern = r'(?!(timm|random):)[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*'
+    return isinstance(name, str) and re.fullmatch(pattern, name) is not None
 
 # %% ../nbs/plugins.ipynb #573c7d6f
 def find_module(

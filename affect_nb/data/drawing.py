@@ -125,13 +125,13 @@ def _crease(arc, front, colour, strength, width):
     return [(_arc(*arc), front, _alpha(colour, strength), width)]
 
 # %% ../../nbs/data/drawing.ipynb #3a3abd1c
-def _outline(i, drop=0., grow=1., n=44):
-    c, s = _circle(n).T
+def _outline(i, drop=0.):
+    c, s = _circle(44).T
     x = i.width * np.sign(c) * np.abs(c) ** .9
     y = 1.14 * i.length * s
     down = np.clip(y / (1.14 * i.length), 0, 1)
     x = x * (1 - (.12 + .3 * i.jaw) * down ** 2.2)
-    return np.stack([x, y + drop * np.clip((y - .25) / .9, 0, 1)], 1) * grow
+    return np.stack([x, y + drop * np.clip((y - .25) / .9, 0, 1)], 1)
 
 @lru_cache(64)
 def _body(i):
