@@ -15,7 +15,7 @@ import numpy as np, pandas as pd
 
 from ..data.c_expr import check_out, check_videos, list_classes, list_frames, read_test_list
 from ..data.c_expr import write_ce_submission
-from ..data.project import open_project
+from ..data.project import open_project, read_project_file
 from ..files import InputError
 from ..labels import BASIC
 from ..runs.profile import read_profile
@@ -108,16 +108,22 @@ def c_expr_of(
     allow:list|tuple=(), # names 'package.module:Name' of own code that the run may use
 ) -> tuple: # folder of the frames, the list, and whether the faces are drawn
     "Where a project's C-EXPR-DB lies; a project without it raises `InputError`."
+    if Path(data).suffix in ('.yaml', '.yml'): # nothing else of a project is read
+        root, source = read_project_file(data).get('c_expr'), Path(data).name
+        return _list_in(root, source, False)
     embedded = read_profile(profile)['embedded']
     if not str(data): _ce_model(run, allow)
     drawn = Path(run).resolve().parent.parent/'data' # where the run's own faces were drawn
     if not drawn.is_dir(): drawn = Path('runs')/Path(profile).stem/'data'
     project = open_project(data, embedded, drawn)
-    if 'c_expr' not in project.where:
-        raise InputError(f"{project.source} has no videos of C-EXPR-DB: add a line 'c_expr: ROOT' to the project file, "
+    return _list_in(project.root_of('c_expr') if 'c_expr' in project.where else None, project.source, project.embedded)
+
+def _list_in(root, source, drawn):
+    "The folder of the frames, their list, and whether they are drawn; a project without them raises `InputError`."
+    if root is None:
+        raise InputError(f"{source} has no videos of C-EXPR-DB: add a line 'c_expr: ROOT' to the project file, "
                          "or give FRAMES and --list")
-    root = project.root_of('c_expr')
-    return root, root/'test_list.txt', project.embedded
+    return root, root/'test_list.txt', drawn
 
 # %% ../../nbs/infer/submission.ipynb #13cfc719
 def drawn_score(

@@ -383,7 +383,8 @@ def _resize(model, pos, file, way_out):
 # %% ../../nbs/models/encoder.ipynb #a1d0e003
 def _load_named(model, source):
     "Load a file into the architecture that was named with it."
-    own, state = _weights(model.state_dict()), _weights(read_checkpoint(weights_file(f'timm:{source.name}@{source.path}')))
+    file = weights_file(f'timm:{source.name}@{source.path}')
+    own, state = _weights(model.state_dict()), _weights(read_checkpoint(file))
     if len(_fit_names(state, own).keys() & own.keys()) < len(own)/2: state = _by_position(source.name, state)
     renamed = getattr(sys.modules[type(model).__module__], 'checkpoint_filter_fn', None)
     state = _fit_names(state, own)

@@ -9,7 +9,7 @@ __all__ = ['PACKAGE', 'ABLATIONS', 'SHIPPED', 'UPSTREAM', 'RUNS', 'Count', 'Whol
            'SECTIONS', 'FREE', 'ASKED', 'ELSEWHERE', 'CCC_WINDOWS', 'FUSED', 'notebook', 'from_root', 'Settings',
            'Training', 'Pretrain', 'Labelled', 'Multitask', 'Finetune', 'Mtl', 'Ce', 'DrawnBp4d', 'DrawnRafDb',
            'DrawnCExpr', 'Drawn', 'MtlByTasks', 'WholeProfile', 'check_settings', 'merge', 'profile_names',
-           'read_profile', 'differences', 'parse_fuse', 'resolve']
+           'read_profile', 'compare_profiles', 'parse_fuse', 'resolve']
 
 # %% ../../nbs/runs/profile.ipynb #ddcf4b51
 import copy, os
@@ -295,7 +295,7 @@ def _comments(file):
     walk(yaml.compose(file.read_text(encoding='utf-8-sig')), ())
     return found
 
-def differences(
+def compare_profiles(
     profile:str='released', # a profile that comes with the library
     base:str='paper', # another one
 ) -> list: # of dictionaries: `section`, `setting`, both profiles' values (None: it isn't there), `reason`

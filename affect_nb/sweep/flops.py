@@ -68,7 +68,8 @@ def forward_pass(
     "Run a network forward, and count."
     there, kept = storages((*model.parameters(), *model.buffers(), *inputs)), {}
     def pack(t):
-        if t.untyped_storage()._cdata not in there: kept[t.untyped_storage()._cdata] = t # held, so that its key stays its own
+        key = t.untyped_storage()._cdata
+        if key not in there: kept[key] = t # held, so that its key stays its own
         return t
     with _counting() as forward, torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t), \
          torch.autocast('cpu', torch.bfloat16, enabled=bf16):

@@ -65,6 +65,7 @@ class StepCounter:
         def windows(n): return torch.zeros(n, *one), torch.zeros(n, *one) if fused else None
         return step_of(model_of(cached, made), windows, walk, one[0], p['precision'])
 
+# %% ../../nbs/sweep/forecast.ipynb #b9c9cd23
 @patch
 def count(self:StepCounter,
     request:Request, # a run
@@ -89,7 +90,8 @@ def computed(
     "What a run costs on a GPU, not measured; one that doesn't fit at all raises `InputError`."
     p, (step, width) = request.params, (counter or StepCounter()).count(request, project)
     at_once = min(step.fits(gpu.memory, p['batch_size']), p['device_batch'] or p['batch_size'])
-    if not at_once: raise InputError(f"{request.slug} does not fit a {gpu.name}: choose a smaller batch_size or encoder")
+    if not at_once:
+        raise InputError(f"{request.slug} does not fit a {gpu.name}: choose a smaller encoder or img_size")
     again = step.forward if at_once < p['batch_size'] else 0
     rate, decoding = gpu.rate(p['precision']) * 1e12, 0.
     if p.get('tune') != 'head': decoding = 1 / (DECODED * max(1, p['workers']))
@@ -122,7 +124,8 @@ def disk_of(
 @dataclass
 class Forecast:
     "What a sweep would cost."
-    runs: pd.DataFrame # a row for each run, the last for the features: `name`, `kind`, `seconds`, `disk`, `memory`, `gpu_memory`
+    # a row for each run, the last for the features: `name`, `kind`, `seconds`, `disk`, `memory`, `gpu_memory`
+    runs: pd.DataFrame
     gpu: Gpu|None # computed for it; None: timed on this machine
     hours: float # from the start to the end, with as many runs at once as there are workers
     fits: dict # run with one of the largest steps → GB of a GPU: images at once
@@ -136,11 +139,13 @@ class Forecast:
         kinds = self.runs.groupby('kind', sort=False)['seconds'].agg(['size', 'sum'])
         kinds = '; '.join(f'{k}: {n:.0f} in {duration(s)}' for k, n, s in kinds.itertuples())
         most = self.runs.loc[self.runs['seconds'].idxmax()]
-        size = {k: self.runs[k].max() / 1e9 for k in ('memory', 'gpu_memory')} | dict(disk=self.runs['disk'].sum() / 1e9)
+        size = {k: self.runs[k].max() / 1e9 for k in ('memory', 'gpu_memory')}
+        size['disk'] = self.runs['disk'].sum() / 1e9
         lines = [kinds, f"the most: {most['name']}, {duration(most['seconds'])}"]
         if self.gpu is None:
-            return '\n'.join([f"timed on this machine: about {duration(self.hours * 3600)}, up to {size['memory']:.1f} GB "
-                              f"of memory for each run at a time, {size['disk']:.2g} GB of disk", *lines])
+            said = (f"timed on this machine: about {duration(self.hours * 3600)}, up to {size['memory']:.1f} GB "
+                    f"of memory for each run at a time, {size['disk']:.2g} GB of disk")
+            return '\n'.join([said, *lines])
         rates = ', '.join(f'{self.gpu.rate(p):.0f} in {p}' for p in ('bf16', 'tf32', 'fp32'))
         fits = [f"{run}: {', '.join(f'{n:,} on {gb} GB' for gb, n in at.items())}" for run, at in self.fits.items()]
         return '\n'.join([f"computed, not measured: {self.gpu_hours:.3g} GPU hours of one {self.gpu.name} "
@@ -169,13 +174,17 @@ def forecast(
         except InputError as e:
             costs[key] = None
             notes.append(str(e))
-    return _total(setup, [(r, costs[shape(r)]) for r in requests if costs[shape(r)]], gpu, workers, _fits(counted), notes)
+    found = [(r, costs[shape(r)]) for r in requests if costs[shape(r)]]
+    return _total(setup, found, gpu, workers, _fits(counted), notes)
 
 def _fits(counted):
     "For the two steps that need most: how many images at once fit GPUs of several sizes."
     def most(r): return counted[r].memory(r.params['batch_size'])
-    return {f"{r.slug} ({r.params['batch_size']:,} a step)":
-            {gb: counted[r].fits(gb, r.params['batch_size']) for gb in (24, 40, 80)} for r in sorted(counted, key=most)[-2:]}
+    found = {}
+    for r in sorted(counted, key=most)[-2:]:
+        size = r.params['batch_size']
+        found[f'{r.slug} ({size:,} a step)'] = {gb: counted[r].fits(gb, size) for gb in (24, 40, 80)}
+    return found
 
 def _total(setup, found, gpu, workers, fits, notes):
     "The costs of all runs together; what others start from is made alone."

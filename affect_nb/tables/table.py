@@ -173,7 +173,7 @@ def untouched(self:Cell) -> str: # a value of `UNTOUCHED`; '' where there is non
 @patch(as_prop=True)
 def capped(self:Cell) -> str: # one sentence, or ''
     "What the score can be at most, where a class never occurs in the scored frames."
-    if len(self.records) < 2: return self.metrics.get('capped', '')
+    if len(self.records) < 2 or self.row.task not in METRICS: return self.metrics.get('capped', '')
     p = self.predictions(0, 'val', METRICS[self.row.task].task)
     return capped(self.row.task, *p[:2]) if p else ''
 

@@ -48,7 +48,7 @@ def ccc(
 
 # %% ../../nbs/train/metrics.ipynb #4af534a6
 def _counts(p, t, known):
-    "True and false positives, false negatives, annotated `(n, k, 4)`; which frames are scored `(n,)`; of bool `(n, k)`."
+    "True and false positives, false negatives, annotated `(n, k, 4)`; which frames are scored `(n,)`."
     return np.stack([p & t & known, p & ~t & known, ~p & t & known, known], -1), known.any(1)
 
 def _f1(counts):
