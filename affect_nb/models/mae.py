@@ -195,11 +195,20 @@ def _patch_scale(target):
 def forward(self:MAE,
     x:torch.Tensor, # `(b, 3, h, w)` normalised images
     noise:torch.Tensor|torch.Generator|None=None, # `(b, n)`: the patches with the least are kept; or what draws it
-) -> tuple: # loss (scalar), painted patches `(b, n, p*p*3)`, mask `(b, n)` with 1 = hidden
+) -> tuple: # loss (scalar), painted patches `(b, n, p*p*3)` (None: trained in parts), mask `(b, n)` with 1 = hidden
     "Hide, encode, paint, compare."
     n = self.encoder.patch_embed.num_patches
-    errors, pred, mask = in_parts(self._paint, self.device_batch, x, _drawn(noise, len(x), n).to(x.device))
+    noise, pred = _drawn(noise, len(x), n).to(x.device), None
+    if self.training and self.device_batch: # what is painted would fill the memory that the parts save
+        errors, mask = in_parts(self._compare, self.device_batch, x, noise)
+    else: errors, pred, mask = self._paint(x, noise)
     return errors.mean(), pred, mask
+
+@patch
+def _compare(self:MAE, x, noise):
+    "A part of a batch: the error of each image, and its mask."
+    errors, _, mask = self._paint(x, noise)
+    return errors, mask
 
 @patch
 def _paint(self:MAE, x, noise):
