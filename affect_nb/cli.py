@@ -9,7 +9,7 @@ __all__ = ['app', 'Profile', 'Data', 'Out', 'Encoder', 'Seed', 'Set', 'Rerun', '
            'Seeds', 'WithFaces', 'Tasks', 'Fuse', 'SeqLen', 'Hop', 'Temporal', 'Shuffle', 'StageEpochs',
            'CompoundShare', 'WithMixup', 'WithCutmix', 'CompoundRun', 'FrameFolders', 'TestList', 'Smooth', 'Faceless',
            'Decoders', 'DataRoot', 'option', 'table_list', 'tables', 'show', 'settings_of', 'number_list', 'pretrain',
-           'finetune', 'train', 'submit', 'check_data', 'synth']
+           'finetune', 'train', 'submit', 'check_data', 'synth', 'check_machine']
 
 # %% ../nbs/cli.ipynb #5ad7d8dc
 import io, logging, shlex, signal, sys, threading
@@ -278,3 +278,10 @@ def synth(
     "Draw the embedded faces and write them in the official layout of the Aff-Wild2 multi-task challenge."
     from affect_nb.data.synthetic import write_aff_wild2
     print(write_aff_wild2(out, train, val, held_out, videos, seed))
+
+# %% ../nbs/cli.ipynb #96b35148
+@app.command('doctor')
+def check_machine():
+    "Check this machine in some minutes: precision, compiler, processes, resuming, speed; a table for a bug report."
+    from affect_nb.sweep.doctor import doctor
+    if not doctor(): raise typer.Exit(1)
