@@ -177,7 +177,8 @@ def step() -> str: # what was found
 def _features(model, x): return [model.features(x)]
 
 # %% ../../nbs/sweep/doctor.ipynb #d0c70014
-EXAMINATIONS = dict(precision=precision, compiler=compiler, together=together, resume=resume, loading=loading, step=step)
+EXAMINATIONS = dict(
+    precision=precision, compiler=compiler, together=together, resume=resume, loading=loading, step=step)
 
 def machine_facts() -> dict: # name → text
     "What this machine is, without its name."
