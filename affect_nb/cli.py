@@ -52,7 +52,7 @@ def option(
     "An option with its help."
     return typer.Option(*names, help=help, **limits)
 
-Profile = Annotated[str, option('smoke, demo, paper, or the path of a YAML file')]
+Profile = Annotated[str, option('smoke, demo, paper, released, or the path of a YAML file')]
 Data = Annotated[str, option(
     'root of a data set, a table of your own (.csv) or a project file (data.yaml); empty: the embedded faces')]
 Out = Annotated[str, option('output folder; empty: runs/<profile>')]

@@ -78,8 +78,7 @@ def annotated(
     tasks:list|tuple, # names from `TASKS`
 ) -> np.ndarray: # `(n,)` bool
     "Frames with a label for at least one of `tasks`."
-    present = ~np.isnan(targets(df))
-    return np.any([present[:, Y[t]].any(1) for t in tasks], axis=0)
+    return df[[c for t in tasks for c in COLUMNS[Y[t]]]].notna().any(axis=1).to_numpy()
 
 # %% ../nbs/frames.ipynb #aea02a47
 def counts(

@@ -34,6 +34,7 @@ def launch(
     out:str|Path, # output folder
     allow:tuple, # names of a user's own code that files may use
     processes:int, # one for each GPU; without any, on the CPU
+    devices:list=(), # numbers of the GPUs; empty: the first ones
 ) -> None:
     "Train in several processes, up to the end or a SIGTERM; a process that fails or is lost raises `RunFailed`."
     there = torch.cuda.device_count()
@@ -42,16 +43,20 @@ def launch(
                          f"lower it in the profile, or with --set gpus={there}")
     with tempfile.TemporaryDirectory() as folder:
         task = Path(folder)/'call.json'
-        task.write_text(json.dumps(dict(kind=kind, call=call, out=str(out), allow=list(allow))), encoding='utf-8')
+        what = dict(kind=kind, call=call, out=str(out), allow=list(allow), devices=list(devices))
+        task.write_text(json.dumps(what), encoding='utf-8')
         command = [sys.executable, '-m', 'torch.distributed.run', '--standalone', f'--nproc-per-node={processes}',
                    '-m', 'affect_nb.runs.launch', str(task)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as ranks:
             said = _follow(ranks)
     if ranks.returncode and not any('stopped in epoch' in line for line in said):
-        found = (re.match(r'error: (.+)|\[rank\d+\]: (\w*Error: .+)', line) for line in said)
-        why = next((m[1] or m[2] for m in found if m), f'exit status {ranks.returncode}')
-        raise RunFailed(f"one of {processes} processes was lost ({why}): "
+        raise RunFailed(f"one of {processes} processes was lost ({_reason(said, ranks.returncode)}): "
                         f"the same command continues from the last checkpoint")
+
+def _reason(said, status):
+    "Why a process has failed, as far as it could say so."
+    found = (re.match(r'error: (.+)|\[rank\d+\]: (\w*Error: .+)', line) for line in said)
+    return next((m[1] or m[2] for m in found if m), f'exit status {status}')
 
 def _follow(ranks):
     "Show what the processes say, and pass SIGTERM on to them; their lines."
@@ -84,7 +89,8 @@ def train_together(
     from affect_nb.train.loop import Interrupted
     from affect_nb.train.ranks import check_alike
     t, gpu = json.loads(Path(task).read_text(encoding='utf-8')), torch.cuda.is_available()
-    if gpu: torch.cuda.set_device(int(os.environ['LOCAL_RANK']))
+    number = int(os.environ['LOCAL_RANK'])
+    if gpu: torch.cuda.set_device(t['devices'][number] if t['devices'] else number)
     dist.init_process_group('nccl' if gpu else 'gloo')
     try:
         setup, settings, asked = split_call(t['call'])

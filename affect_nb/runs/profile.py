@@ -352,7 +352,8 @@ def _check_folds(folds, fold):
         raise InputError(f"fold is {fold} of {folds}: count the folds from 0 to {max(0, folds - 1)}")
 
 # known without importing torch
-_TEMPORALS, _LOSSES = ('lstm', 'tcn', 'transformer'), ('joint', 'uncertainty', 'balanced_mse')
+_TEMPORALS = ('lstm', 'tcn', 'transformer')
+_LOSSES = ('joint', 'uncertainty', 'balanced_mse', 'balanced_mse_raw')
 
 def _check_name(what, name, known):
     "Raise `InputError` unless a part of the model or a loss is known, or can be found."

@@ -321,7 +321,7 @@ def _ce(setup, project, data, encoder, params):
 def make(self:Request,
     out:str|Path, # output folder
     rerun:str='never', # 'code': a run of other code is made again
-    gpu:int=-1, # number of the GPU; −1: the default one, where there is any
+    gpu:int|list=-1, # number of the GPU, or of each of several; −1: the default one, where there is any
     allow:tuple=(), # names of a user's own code that files may use
     with_faces:bool=False, # keep absolute paths, and the faces of licensed data, in the executed notebook
     stop=None, # a `threading.Event`: when it is set, nothing is started

@@ -47,6 +47,7 @@ class Run:
     started: float = 0. # seconds since 1970, before the kernel was started where papermill tells
     batch: bool = False # by papermill: the kernel ends with the run, and nobody looks on
     allow: tuple = () # names of a user's own code that files may use
+    devices: list = field(default_factory=list) # numbers of its GPUs; empty: the default ones
     data: dict = field(default_factory=dict) # split → `Part`
     seconds: dict = field(default_factory=dict) # of each step
     stores: list = field(default_factory=list) # names of the feature stores it reads
@@ -76,21 +77,22 @@ def open_run(
     setup:Setup, # profile, data, output folder
     kind:str, # a name from `profile.RUNS`
     settings:dict|None=None, # changes to the profile's section
-    gpu:int=-1, # number of the GPU; −1: the default one, where there is any
+    gpu:int|list=-1, # number of the GPU, or of each of several; −1: the default one, where there is any
     started:float=0, # when papermill was called; 0: now
     **asked, # parameters of `profile.ASKED[kind]`
 ) -> Run: # raises `InputError`
     "Resolve the parameters, open the data, and make whatever the run starts from if it is missing."
     plain_warnings()
     batch, started = started > 0, started or time.time()
-    if gpu >= 0: torch.cuda.set_device(gpu)
+    devices = gpu if isinstance(gpu, list) else [gpu] if gpu >= 0 else []
+    if devices: torch.cuda.set_device(devices[0])
     code_digest(kind), git_commit() # remembered as they are now, not as they are when the run ends
     request = setup.request(kind, settings, **asked)
     for r in request.chain()[:-1]:
         if not finished(setup.out, r, weights=True): r.make(setup.out, allow=setup.allow, with_faces=setup.with_faces)
     torch.set_num_threads(request.params['threads'])
     run = Run(request, setup.project(), Path(setup.out), _start_of(setup, request),
-              started=started, batch=batch, allow=tuple(setup.allow))
+              started=started, batch=batch, allow=tuple(setup.allow), devices=devices)
     run.folder.mkdir(parents=True, exist_ok=True)
     return run
 
@@ -325,7 +327,8 @@ def fit(self:Run,
     from affect_nb.runs.launch import launch
     p = self.params
     if p['gpus'] > 1 and place()[1] == 1:
-        self.timed('ranks', launch, self.request.kind, self.request.call, self.out, self.allow, p['gpus'])
+        self.timed('ranks', launch, self.request.kind, self.request.call, self.out, self.allow, p['gpus'],
+                   self.devices)
     how = dict(schedule=p['schedule'], warmup=p['warmup'], seed=self.seed, live=not self.batch)
     if self.request.kind == 'pretrain':
         return loop.fit(learn, p['epochs'], p['lr'], self.folder, paths=learn.dls.train.dataset.paths, **how)

@@ -134,13 +134,13 @@ def _weights_after(folder, kill):
     return torch.cat([p.detach().cpu().flatten() for p in net.parameters()])
 
 def resume() -> str: # what was found
-    "Kill a training and continue it."
-    from affect_nb.train.loop import Interrupted
+    "Kill a training and continue it; what is killed is a process of its own."
+    kill = 'import sys; from affect_nb.sweep import doctor; doctor._weights_after(sys.argv[1], kill=True)'
     with tempfile.TemporaryDirectory() as whole, tempfile.TemporaryDirectory() as twice:
         alone = _weights_after(whole, kill=False)
-        try: _weights_after(twice, kill=True)
-        except Interrupted: pass
-        else: return '**not good**: SIGTERM did not stop a training'
+        done = subprocess.run([sys.executable, '-c', kill, twice], capture_output=True, text=True, timeout=180)
+        if 'Interrupted: stopped in epoch 1' not in done.stderr:
+            return f'**not good**: SIGTERM did not stop a training as it should (status {done.returncode})'
         same = torch.equal(_weights_after(twice, kill=False), alone)
     return _verdict(same, 'a training that was stopped by SIGTERM goes on to the same bits')
 
@@ -162,7 +162,7 @@ def loading() -> str: # what was found
 
 def step() -> str: # what was found
     "A training step: its speed against its number of operations, its memory against the forecast."
-    from affect_nb.sweep.flops import step_of
+    from affect_nb.sweep.flops import GPUS, step_of
     model, images = _model()
     gpu, n = torch.cuda.is_available(), len(images)
     counted = step_of(_model()[0].cpu(), lambda k: (torch.zeros(k, *images.shape[1:]),), _features,
@@ -171,6 +171,8 @@ def step() -> str: # what was found
     seconds = _seconds(lambda: _gradient(model, images, bf16=gpu))
     text = f'{n / seconds:,.0f} images a second in training, {counted.train * n / seconds / 1e12:.3g} TFLOP/s'
     if not gpu: return text
+    known = [g for g in GPUS.values() if g.name.rsplit(' ', 2)[0] in torch.cuda.get_device_name()]
+    if known: text += f' (a forecast takes {known[0].rate("bf16"):.0f})'
     used, said = torch.cuda.max_memory_allocated() / 1e9, counted.memory(n) / 1e9
     return _verdict(used < said * 1.1, f'{text}; {used:.1f} GB of memory, forecast {said:.1f}')
 

@@ -83,7 +83,7 @@ def run(self:Sweep,
 def open(self:Sweep,
     kind:str, # 'pretrain', 'finetune', 'mtl' or 'ce'
     settings:dict|None=None, # changes to the profile's section, by name
-    gpu:int=-1, # number of the GPU; −1: the default one, where there is any
+    gpu:int|list=-1, # number of the GPU, or of each of several; −1: the default one, where there is any
     started:float=0, # when papermill was called; 0: now
     **asked, # what the run is to be
 ): # `runs.run.Run`

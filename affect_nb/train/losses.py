@@ -9,6 +9,7 @@ __all__ = ['LOSS_OF', 'LOSSES', 'masked_bce', 'masked_ce', 'ccc_loss', 'multilab
            'task_losses', 'JointLoss', 'UncertaintyLoss', 'check_loss', 'create_loss']
 
 # %% ../../nbs/train/losses.ipynb #e12f6628
+from functools import partial
 from types import MappingProxyType
 
 import torch
@@ -84,11 +85,13 @@ def balanced_mse(
     pred:torch.Tensor, # logits `(…, 6)`
     targ:torch.Tensor, # 0…1 `(…, 6)`; NaN = not annotated
     sigma:float=1., # of the noise, in units of probability
+    raw:bool=False, # True: of the logits as they are, as in the released code
 ) -> torch.Tensor: # scalar; 0 when nothing is annotated
     "Balanced mean squared error of the probabilities, the mean over fully annotated frames."
     x, y, valid = (t.flatten(0, -2) for t in _masked(pred, targ))
     known = valid.all(-1)
-    logits = -(x.sigmoid()[:, None] - y).pow(2).sum(-1)/(2*sigma**2)
+    if not raw: x = x.sigmoid()
+    logits = -(x[:, None] - y).pow(2).sum(-1)/(2*sigma**2)
     its_own = torch.where(known, torch.arange(len(x), device=x.device), -100)
     loss = F.cross_entropy(logits.masked_fill(~known, -1e9), its_own, ignore_index=-100, reduction='sum')
     return 2*sigma**2*loss/known.sum().clamp(min=1)
@@ -173,7 +176,7 @@ class UncertaintyLoss(nn.Module):
         return torch.where(seen, (-s).exp()*torch.stack(list(losses.values())) + s/2, 0.).sum()
 
 # %% ../../nbs/train/losses.ipynb #32462c45
-LOSSES = ('joint', 'balanced_mse', 'uncertainty') # the second is 'joint' with balanced MSE for CE
+LOSSES = ('joint', 'balanced_mse', 'balanced_mse_raw', 'uncertainty') # two are 'joint' with balanced MSE for CE
 
 def check_loss(
     name:str, # from `LOSSES`, or 'package.module:Name'
@@ -194,7 +197,8 @@ def create_loss(
     "Build a loss; a name or weights that don't fit raise `InputError`."
     check_loss(name)
     if name == 'joint': return JointLoss(tasks, weights, class_weights)
-    if name == 'balanced_mse': return JointLoss(tasks, weights, class_weights, balanced_mse)
+    if name in ('balanced_mse', 'balanced_mse_raw'):
+        return JointLoss(tasks, weights, class_weights, partial(balanced_mse, raw=name == 'balanced_mse_raw'))
     if name != 'uncertainty': return _own_loss(name, tasks, weights, class_weights)
     if weights:
         raise InputError("the loss 'uncertainty' learns the weights of the tasks: "
