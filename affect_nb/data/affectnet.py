@@ -131,16 +131,23 @@ def find_affectnet(
 # %% ../../nbs/data/affectnet.ipynb #8ffb6c3f
 def read_affectnet(
     root:str|Path, # AffectNet root, of either release
+    split:str|None=None, # 'train', 'val', or None for both
 ) -> pd.DataFrame: # frames table with `valence`, `arousal`, `expr` and the six of `BASIC`
     "Read AffectNet; what is wrong raises `InputError`, pictures that are missing are left out with a warning."
+    if split not in (None, 'train', 'val'):
+        raise InputError(f"unknown split '{split}': choose from train, val, or None for both")
+    found = find_affectnet(root)
+    if split and split not in found:
+        raise InputError(f"{root}: nothing for split '{split}': copy that part there, or ask for '{next(iter(found))}'")
     parts = []
-    for split, (read, place, images) in find_affectnet(root).items():
+    for s, (read, place, images) in found.items():
+        if split not in (None, s): continue
         df = read(place)
         known = df['image'].str.lower().str.endswith(SUFFIXES)
         if not known.all():
             warnings.warn(f"{place}: {(~known).sum():,} of {len(df):,} pictures are not {', '.join(SUFFIXES)} "
                           "and are left out")
-        parts.append(with_images(df[known], images).assign(split=split, video=f'{split}_' + df['video']))
+        parts.append(with_images(df[known], images).assign(split=s, video=f'{s}_' + df['video']))
     df = pd.concat(parts, ignore_index=True)
     other = (df['expr'] == 'Other').sum()
     if other:

@@ -53,23 +53,30 @@ def read_list(
     return pd.DataFrame(rows, columns=['image', 'video', 'group', 'split', 'name'])
 
 # %% ../../nbs/data/raf_db.ipynb #616d28ea
-def _read(root, kind):
-    "The pictures of one part with their class's `name`."
+def _read(root, kind, split):
+    "The pictures of one part with their class's `name`, for the splits asked for."
+    if split not in (None, 'train', 'val'):
+        raise InputError(f"unknown split '{split}': choose from train, val, or None for both")
     folder = Path(root)/kind
-    return with_images(read_list(folder, RAF_CLASSES[kind]), folder)
+    df = read_list(folder, RAF_CLASSES[kind])
+    if split: df = df[df['split'] == split]
+    if not len(df): raise InputError(f"{folder}: the list names no picture of '{split}': get it again from its source")
+    return with_images(df, folder)
 
 # %% ../../nbs/data/raf_db.ipynb #a5e9e6d5
 def read_basic(
     root:str|Path, # RAF-DB root, with `basic/` in it
+    split:str|None=None, # 'train', 'val' (RAF-DB's test files), or None for both
 ) -> pd.DataFrame: # frames table with `expr` and the six of `BASIC`
     "Read the basic part; a bad line raises `InputError`, pictures that are missing are left out with a warning."
-    df = _read(root, 'basic')
+    df = _read(root, 'basic', split)
     return make_frames(pd.concat([df.assign(expr=df['name']), multi_hot(df['name'])], axis=1), source='raf_db_basic')
 
 # %% ../../nbs/data/raf_db.ipynb #23783f7d
 def read_compound(
     root:str|Path, # RAF-DB root, with `compound/` in it
+    split:str|None=None, # 'train', 'val' (RAF-DB's test files), or None for both
 ) -> pd.DataFrame: # frames table with two ones among the six of `BASIC`
     "Read the compound part; a bad line raises `InputError`, pictures that are missing are left out with a warning."
-    df = _read(root, 'compound')
+    df = _read(root, 'compound', split)
     return make_frames(pd.concat([df, multi_hot(df['name'])], axis=1), source='raf_db_compound')
