@@ -6,42 +6,42 @@ Call it on a login node, in `tmux` or `screen`: the command submits the jobs, wa
 the data and this environment must be seen by all nodes under the same paths. Say what your cluster has by environment
 variables, `AFFECT_PARTITION=long AFFECT_HOURS=48 affect tables …`, or copy this file and change the first lines.
 A run whose profile says `gpus: 4` needs AFFECT_GPUS_PER_RUN=4: its worker then owns four GPUs. Without GPUs: AFFECT_GPUS=0.
-A job that nears its time limit, or is cancelled, ends its runs at a checkpoint; they are told as failed, and the same
-command continues them.
+Two minutes before its time limit a job ends its runs at a checkpoint; one that is cancelled has as long as your cluster's
+`KillWait` for it, mostly 30 seconds. The runs are told as failed, and the same command continues them.
 """
-import os, sys
+import sys
 from pathlib import Path
 
 from parsl import Config
 from parsl.executors import HighThroughputExecutor
-from parsl.launchers import SrunLauncher
+from parsl.executors.high_throughput.executor import DEFAULT_LAUNCH_CMD
+from parsl.launchers import SimpleLauncher
 from parsl.providers import SlurmProvider
 
-def given(name, default):
-    "A constant, or what the environment says instead."
-    text = os.environ.get(f'AFFECT_{name}', '')
-    return type(default)(text) if text else default
+from affect_nb.sweep.ensure import from_environment, gpu_groups
 
-PARTITION = given('PARTITION', 'gpu')    # of the cluster
-ACCOUNT = given('ACCOUNT', '')           # that is charged; empty: your own
-GPUS = given('GPUS', 4)                  # of a node; 0: it has none
-GPUS_PER_RUN = given('GPUS_PER_RUN', 1)  # that a run owns: `gpus` of the profile
-CORES = given('CORES', 32)               # of a node
-CORES_PER_RUN = given('CORES_PER_RUN', 4) # where there are no GPUs
-NODES = given('NODES', 2)                # at most, at once
-HOURS = given('HOURS', 24)               # time limit of a job
+PARTITION = from_environment('PARTITION', 'gpu')     # of the cluster
+ACCOUNT = from_environment('ACCOUNT', '')            # that is charged; empty: your own
+GPUS = from_environment('GPUS', 4)                   # of a node; 0: it has none
+GPUS_PER_RUN = from_environment('GPUS_PER_RUN', 1)   # that a run owns: `gpus` of the profile
+CORES = from_environment('CORES', 32)                # of a node
+CORES_PER_RUN = from_environment('CORES_PER_RUN', 4) # where there are no GPUs
+NODES = from_environment('NODES', 2)                 # at most, at once
+HOURS = from_environment('HOURS', 24)                # time limit of a job
 
-groups = [','.join(map(str, range(k, k + GPUS_PER_RUN))) for k in range(0, GPUS, GPUS_PER_RUN)]
-runs = len(groups) or max(1, CORES // CORES_PER_RUN) # at once, of a node
+groups = gpu_groups(range(GPUS), GPUS_PER_RUN)
+job = '"import sys; from affect_nb.sweep.ensure import job; sys.exit(job(sys.argv[1:]))"'
 
 config = Config(
     executors=[HighThroughputExecutor(
-        label='slurm', heartbeat_period=15, heartbeat_threshold=60, # seconds until a lost job is noticed
-        max_workers_per_node=runs, cores_per_worker=CORES / runs, available_accelerators=groups,
+        label='slurm', available_accelerators=groups,
+        max_workers_per_node=len(groups) or max(1, CORES // max(1, CORES_PER_RUN)),
+        launch_cmd=f'exec {sys.executable} -c {job} {DEFAULT_LAUNCH_CMD}', # the signals of SLURM reach it
+        heartbeat_period=15, heartbeat_threshold=60, # seconds until a lost job is noticed
+        drain_period=HOURS * 3600 - 300, # seconds; then a job begins no more runs
         provider=SlurmProvider(
             partition=PARTITION, account=ACCOUNT or None, gpus_per_node=GPUS or None, cores_per_node=CORES,
             nodes_per_block=1, init_blocks=1, min_blocks=0, max_blocks=NODES, walltime=f'{HOURS}:00:00', exclusive=False,
-            launcher=SrunLauncher(), # a job step: SLURM's signals reach the runs
-            scheduler_options='#SBATCH --signal=TERM@120', # two minutes for the checkpoints before the time limit
+            launcher=SimpleLauncher(), scheduler_options='#SBATCH --signal=B:TERM@120', # seconds for the checkpoints
             worker_init=f'export PATH={Path(sys.executable).parent}:$PATH'))],
     strategy='htex_auto_scale', max_idletime=300, usage_tracking=0)

@@ -37,7 +37,7 @@ def launch(
     devices:list=(), # numbers of the GPUs; empty: the first ones
 ) -> None:
     "Train in several processes, up to the end or a SIGTERM; a process that fails or is lost raises `RunFailed`."
-    there = torch.cuda.device_count()
+    there = len(devices) or torch.cuda.device_count()
     if 0 < there < processes:
         raise InputError(f"gpus is {processes}, but there {'is' if there == 1 else 'are'} {there} here: "
                          f"lower it in the profile, or with --set gpus={there}")
