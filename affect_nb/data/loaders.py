@@ -6,7 +6,7 @@ Docs: https://affect-nb.github.io/affect_nb/data/loaders.html.md"""
 
 # %% auto #0
 __all__ = ['Windows', 'merge_windows', 'draws', 'Augment', 'affine_matrices', 'warp', 'colour_matrices', 'to_float',
-           'load_images', 'cutout', 'WindowDataset', 'place', 'Batches', 'make_loader']
+           'load_images', 'cutout', 'WindowDataset', 'place', 'my_part', 'Batches', 'make_loader']
 
 # %% ../../nbs/data/loaders.ipynb #d23bd055
 import math
@@ -53,14 +53,20 @@ class Windows:
 
     def _keep_labelled(self, labelled):
         "Leave out the windows without any of the frames that are `labelled` `(n,)`."
-        before = np.append(0, np.cumsum(labelled))
-        keep = before[self.ends] > before[self.starts]
+        keep = self.count(labelled) > 0
         self.starts, self.ends = self.starts[keep], self.ends[keep]
 
     def __len__(self): return len(self.starts)
 
     @property
     def lengths(self): return self.ends - self.starts # `(w,)` real frames of each window
+
+    def count(self,
+        marked:np.ndarray, # `(n,)` bool
+    ) -> np.ndarray: # `(w,)`
+        "How many frames of each window are marked."
+        before = np.append(0, np.cumsum(marked))
+        return before[self.ends] - before[self.starts]
 
 # %% ../../nbs/data/loaders.ipynb #468c24ae
 from fastcore.basics import patch
@@ -268,6 +274,15 @@ def place() -> tuple: # the number of this process, and how many there are
     dist = torch.distributed
     return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
 
+def my_part(
+    idx:np.ndarray, # `(b,)` numbers of the windows of a training batch
+    sampler, # with `rank` and `world`, as of `place`, and `size`
+) -> np.ndarray: # some of them
+    "This process's part of a batch; a batch without enough windows for all processes raises `InputError`."
+    if len(idx) >= sampler.world: return idx[sampler.rank::sampler.world]
+    raise InputError(f"a batch of {sampler.size} frames has {len(idx)} windows, too few for {sampler.world} processes: "
+                     f"raise batch_size, or lower gpus")
+
 class Batches:
     "Batch sampler: numbers of windows, in an order that is a function of (`seed`, `epoch`)."
     def __init__(self,
@@ -330,15 +345,9 @@ def __len__(self:Batches): return len(self.dealt)
 
 @patch
 def __iter__(self:Batches):
-    for idx in self.dealt[self.first:]: yield self.epoch, self._mine(idx)
-
-@patch
-def _mine(self:Batches, idx):
-    "This process's part of a batch; where there is not enough for all, each predicts it whole."
-    if len(idx) >= self.world: return idx[self.rank::self.world]
-    if not self.shuffle: return idx
-    raise InputError(f"a batch of {self.size} frames has {len(idx)} windows, too few for {self.world} processes: "
-                     f"raise batch_size, or lower gpus")
+    for idx in self.dealt[self.first:]:
+        whole = not self.shuffle and len(idx) < self.world # each process predicts it
+        yield self.epoch, idx if whole else my_part(idx, self)
 
 # %% ../../nbs/data/loaders.ipynb #66087c07
 def make_loader(
@@ -367,8 +376,7 @@ def batches(self:WindowDataset,
 ) -> Batches:
     "The batches of these windows."
     w = self.windows
-    def count(marked): return np.append(0, np.cumsum(marked))[w.ends] - np.append(0, np.cumsum(marked))[w.starts]
-    extra = None if self.extra is None else count(self.extra) > 0
+    extra = None if self.extra is None else w.count(self.extra) > 0
     kinds = np.zeros(len(w), int) if extra is None else extra.astype(int)
-    for part in Y.values(): kinds = 2 * kinds + (count(~np.isnan(self.targets[:, part]).all(1)) > 0)
+    for part in Y.values(): kinds = 2 * kinds + (w.count(~np.isnan(self.targets[:, part]).all(1)) > 0)
     return Batches(w.lengths, size, shuffle, seed, kinds, extra, self.share)

@@ -82,20 +82,20 @@ def forward(self:AffectModel,
 def _along(self:AffectModel, x, mask):
     "The temporal part: frames are set up as windows, and laid end to end again."
     if mask is None: mask = x.new_ones(len(x), 1, dtype=torch.bool)
-    windows = x.new_zeros(*mask.shape, x.shape[1])
-    windows[mask] = x
-    return self.temporal(windows, mask)[mask]
+    return self.temporal(_spread(x, mask), mask)[mask]
 
 @patch
 def _whole(self:AffectModel, x, other, mask):
     "Windows with their padding: the real frames are predicted, the others are 0."
     if mask is None: mask = x.new_ones(x.shape[:2], dtype=torch.bool)
     out = self(x[mask], None if other is None else other[mask], mask)
-    def spread(p):
-        whole = p.new_zeros(*mask.shape, p.shape[1])
-        whole[mask] = p
-        return whole
-    return {t: spread(p) for t, p in out.items()}
+    return {t: _spread(p, mask) for t, p in out.items()}
+
+def _spread(x, mask):
+    "Packed rows `(m, k)` at their places `(b, s, k)`; the padding is 0."
+    whole = x.new_zeros(*mask.shape, x.shape[1])
+    whole[mask] = x
+    return whole
 
 # %% ../../nbs/models/affect.ipynb #49dc3194
 TUNE = ('head', 'last', 'all')

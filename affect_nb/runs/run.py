@@ -19,11 +19,12 @@ from fastcore.basics import patch
 
 from ..data.blocks import blocks
 from ..data.features import Lookup, extract_features
-from ..data.loaders import Augment, WindowDataset, Windows
+from ..data.loaders import Augment, WindowDataset, Windows, place
 from ..data.project import Project
 from ..files import plain_warnings, write_atomically
 from ..frames import SPLITS, targets
 from ..models.fusion import noise_features, oracle_features
+from .launch import launch
 from .profile import FUSED, SHIPPED
 from .record import Record, code_digest, environment, finished, git_commit, peak_memory
 from .record import run_folder, versions, write_record
@@ -145,8 +146,11 @@ class Features:
 
     def shape(self) -> tuple: # numbers per frame; `img_size`, `mean`, `std` of the encoder's images
         "What the features of the run's encoder are."
+        from affect_nb.models.encoder import read_config
         run, part = self.run, blocks_of(self.run.request, self.run.project)['val'][:1]
-        return self.lookup([run.encoder], part).shape[1], self._build(run.encoder)[1]
+        width, folder = self.lookup([run.encoder], part).shape[1], Path(str(run.encoder))
+        says = read_config(folder).get('preprocessing') if (folder/'config.json').is_file() else None
+        return width, says or self._build(run.encoder)[1] # a run says it without being built
 
     def widths(self) -> list: # of numbers
         "How many features each model that is fused gives for a frame."
@@ -323,8 +327,6 @@ def fit(self:Run,
 ): # `train.learner.Scores`; of pre-training `train.loop.History`
     "Train; continue where an interrupted run stopped."
     from affect_nb.train import curriculum, learner, loop
-    from affect_nb.data.loaders import place
-    from affect_nb.runs.launch import launch
     p = self.params
     if p['gpus'] > 1 and place()[1] == 1:
         self.timed('ranks', launch, self.request.kind, self.request.call, self.out, self.allow, p['gpus'],

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np, torch
 
 from ..files import InputError
+from ..runs.launch import torchrun
 from ..runs.record import versions
 from .ensure import machine
 
@@ -97,8 +98,7 @@ def together() -> str: # what was found
     n, how = (gpus, 'GPUs by NCCL') if gpus > 1 else (2, 'processes by gloo')
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder)/'talk.py').write_text(_TALK, encoding='utf-8')
-        command = [sys.executable, '-m', 'torch.distributed.run', '--standalone', f'--nproc-per-node={n}', 'talk.py']
-        try: done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=180)
+        try: done = subprocess.run(torchrun(n, 'talk.py'), cwd=folder, capture_output=True, text=True, timeout=180)
         except subprocess.TimeoutExpired: return f'**not good**: {n} {how} did not answer within 3 minutes'
     said = [line.split() for line in done.stdout.splitlines() if line.startswith('found ')]
     if not said: return f'**not good**: {n} {how} ended with status {done.returncode} and said nothing'

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..data.project import Project
 from ..runs.execute import RunFailed
+from ..runs.launch import split_call
 from ..runs.profile import SHIPPED
 from ..runs.record import peak_memory
 from ..runs.request import Request, Setup
@@ -120,11 +121,9 @@ def measure(
     steps:int=3, # to time
 ) -> Cost:
     "Time a few steps of a run, with the real data and an untrained model, in a process of its own; raises `RunFailed`."
-    common = ('profile', 'data', 'encoder', 'seed')
-    asked = {k: v for k, v in request.call.items() if k not in (*common, 'settings')}
-    given = {k: request.call[k] for k in common if k in request.call}
+    given, settings, asked = split_call(request.call)
     given |= dict(out=setup.out, cache=str(setup.cache), allow=list(setup.allow))
-    ask = json.dumps(dict(setup=given, kind=request.kind, settings=request.call['settings'], asked=asked, steps=steps))
+    ask = json.dumps(dict(setup=given, kind=request.kind, settings=settings, asked=asked, steps=steps))
     code = ('import json, sys; from dataclasses import asdict; from affect_nb.sweep.trial import trial; '
             'print(json.dumps(asdict(trial(**json.load(sys.stdin)))))')
     done = subprocess.run([sys.executable, '-c', code], input=ask, capture_output=True, text=True, timeout=1800)

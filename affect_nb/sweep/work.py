@@ -53,8 +53,8 @@ class Counter:
         table = self.once(id(block), lambda: self._table(block))
         windows = self.once((id(block), s, hop), lambda: Windows(table, s, hop))
         if tasks is None: return windows.lengths
-        labelled = self.once((id(block), *tasks), lambda: np.append(0, np.cumsum(annotated(table, tasks))))
-        return windows.lengths[labelled[windows.ends] > labelled[windows.starts]]
+        labelled = self.once((id(block), *tasks), lambda: annotated(table, tasks))
+        return windows.lengths[windows.count(labelled) > 0]
 
     def _table(self, block):
         "The rows of a block, with numbers for names."

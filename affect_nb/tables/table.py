@@ -24,7 +24,7 @@ from .inputs import EMBEDDED
 from .rows import FUSED_CONTROLS, Row, claims, rows, steps
 from .sheet import Sheet, as_text, sheet
 from ..train.metrics import METRICS, Bootstrap, bootstrap, interval, paired
-from ..train.scores import NOTHING, UNTOUCHED, Predictions, capped, numbers, post_step
+from ..train.scores import CROSSED, NOTHING, UNTOUCHED, Predictions, capped, numbers, post_step
 
 # %% ../../nbs/tables/table.ipynb #f9382553
 def mean_of(
@@ -266,13 +266,11 @@ class Table:
 # %% ../../nbs/tables/table.ipynb #46af7aa8
 def _joined(parts, by='+'): return by.join(map(str, parts))
 
-_CROSSED = 'held_out is a cross-fit' # where the column's name alone would mislead
-
 def _columns(c, data):
     "A cell as the columns of `TABLE_COLUMNS`."
     r, m = c.row, c.metrics
     ours, held = m.get('ours') or {}, m.get('held_out') or {}
-    crossed = c.untouched == UNTOUCHED['cross_fit'] and _CROSSED
+    crossed = c.untouched == UNTOUCHED['cross_fit'] and CROSSED
     remarks = c.status, c.used and f'supplemented by {c.used}', c.capped, crossed, c.data or data
     return dict(
         row=r.row, task=r.task, metric=r.metric,
@@ -318,7 +316,7 @@ def sheet(self:Table) -> Sheet: # of texts; row numbers lead to the run
     seven = [c.scores('CE7') if c.row.kind == 'ce' else {} for c in cells]
     if any(seven): out['f1_ce7 [95%]'] = [_with_interval(m.get('ours') or {}) for m in seven]
     out['seeds'], out['scored'] = f['seeds'].astype(str), f['scored'].map('{:,}'.format)
-    said = self.data, *([_CROSSED] if self.untouched == UNTOUCHED['cross_fit'] else [])
+    said = self.data, *([CROSSED] if self.untouched == UNTOUCHED['cross_fit'] else [])
     out['note'] = [_without(text, said) for text in f['data']]
     links = {c.row.row: c.folders[0].name for c in cells if c.folders}
     return sheet(out, f'{self.title}: {self.data}', links)

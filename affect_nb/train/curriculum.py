@@ -16,7 +16,7 @@ import numpy as np, torch
 from fastai.callback.core import Callback
 from torch.utils.data import Dataset
 
-from ..data.loaders import WindowDataset, place
+from ..data.loaders import WindowDataset, my_part, place
 from ..files import InputError
 from ..labels import BASIC, Y
 from .mixing import batch_generator, check_mixing, mix
@@ -133,7 +133,7 @@ class CurriculumBatches:
     def __iter__(self):
         order = np.random.default_rng((self.seed, self.epoch)).permutation(self.curriculum.rows(self.epoch))
         for i in range(self.first, len(self)):
-            yield self.epoch, order[i*self.size:(i + 1)*self.size][self.rank::self.world]
+            yield self.epoch, my_part(order[i*self.size:(i + 1)*self.size], self)
 
 # %% ../../nbs/train/curriculum.ipynb #f64c39e5
 def generated(
