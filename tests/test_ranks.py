@@ -98,7 +98,7 @@ def test_two_processes_stop_and_go_on(alone, tmp_path):
 
 def test_more_gpus_than_there_are(monkeypatch, tmp_path):
     monkeypatch.setattr(torch.cuda, 'device_count', lambda: 1)
-    with pytest.raises(InputError, match='gpus is 4, but there is 1 here'): launch('mtl', {}, tmp_path, (), 4)
+    with pytest.raises(InputError, match='the mtl run needs 4 GPUs .gpus in the profile., but can have 1 here'): launch('mtl', {}, tmp_path, (), 4)
 
 
 def test_a_process_that_fails_says_why(tmp_path):

@@ -6,7 +6,7 @@ Docs: https://affect-nb.github.io/affect_nb/sweep/ensure.html.md"""
 
 # %% auto #0
 __all__ = ['machine', 'to_make', 'sweep_lock', 'load_config', 'from_environment', 'gpu_groups', 'work', 'interrupt', 'job',
-           'Devices', 'check_gpus', 'gpus_of', 'ensure']
+           'Devices', 'gpus_of', 'ensure']
 
 # %% ../../nbs/sweep/ensure.ipynb #409fbb70
 import json, os, runpy, shutil, signal, socket, sys, tempfile, threading, time
@@ -191,17 +191,6 @@ class Devices:
                 self.free = sorted([*self.free, *mine])
                 self.changed.notify_all()
 
-def check_gpus(
-    requests:list, # runs to make
-    there:int, # GPUs that a run can have; 0: it is made on the CPU
-    way_out:str='', # what else helps than to lower it
-) -> None:
-    "Raise `InputError` for a run that needs more GPUs than it can have."
-    for r in requests:
-        k = r.params['gpus']
-        if 0 < there < k: raise InputError(f"{r.slug} needs {k} GPUs (gpus in the profile), but can have {there} here: "
-                                           f"lower it{way_out.format(k)}")
-
 def gpus_of(
     config, # `parsl.Config`
 ) -> int: # 0: no GPUs
@@ -227,9 +216,12 @@ def _threads(out, how, workers, stop):
 
 def _loaded(config, out, missing, gpus):
     "The configuration of a file, None without one; it must have enough GPUs for each run."
-    if not config: return check_gpus(missing, gpus)
-    loaded = load_config(config, out)
-    check_gpus(missing, gpus_of(loaded), f', or let AFFECT_GPUS_PER_RUN be {{}} for {config}')
+    from affect_nb.runs.launch import check_gpus
+    loaded = load_config(config, out) if config else None
+    there = gpus_of(loaded) if config else gpus
+    for r in missing:
+        k = r.params['gpus']
+        check_gpus(r.slug, k, there, f', or let AFFECT_GPUS_PER_RUN be {k} for {config}' if config else '')
     return loaded
 
 @contextmanager
