@@ -20,5 +20,5 @@ setup(
     packages=find_namespace_packages(include=['affect_nb*'], exclude=['*__pycache__*'])
              + [f'affect_nb.ablations{part}' for part in ('', '.runs', '.profiles')],
     package_dir={'affect_nb.ablations': 'nbs/ablations'},
-    package_data={'': ['*.csv', '*.ipynb', '*.json', '*.safetensors', '*.yaml', '*.j2', '*.css']},
+    package_data={'': ['*.csv', '*.onnx', 'LICENSE', '*.md', '*.ipynb', '*.json', '*.safetensors', '*.yaml', '*.j2', '*.css']},
 )
