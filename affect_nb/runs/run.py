@@ -22,7 +22,7 @@ from ..data.features import Lookup, extract_features
 from ..data.loaders import Augment, WindowDataset, Windows, place
 from ..data.project import Project
 from ..files import plain_warnings, write_atomically
-from ..frames import SPLITS, targets
+from ..frames import SPLITS, frame_interval, targets
 from ..models.fusion import noise_features, oracle_features
 from .launch import launch
 from .profile import FUSED, SHIPPED
@@ -376,7 +376,14 @@ def _save(self:Run, learn, result):
         write_atomically(self.folder/f'model-{t}.safetensors', lambda f: shutil.copy(best, f))
     model = result.load_best(learn.model, 'mean' if len(tasks) > 1 else tasks[0]) if tasks else learn.model
     start = r.upstream.name if r.upstream else r.encoder[:16]
-    save_model(model, self.folder, run=r.name, digest=r.digest, upstream=start)
+    known = dict(frame_interval=self._interval()) if tasks else {}
+    save_model(model, self.folder, run=r.name, digest=r.digest, upstream=start, **known)
+
+@patch
+def _interval(self:Run):
+    "The distance of the frames that were learnt from, supplements left out; None: they are single pictures."
+    train, val = self.data['train'].df, self.data['val'].df
+    return frame_interval(train[train['source'].isin(val['source'].unique())])
 
 # %% ../../nbs/runs/run.ipynb #a79e9523
 @patch
