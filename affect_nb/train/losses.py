@@ -6,7 +6,8 @@ Docs: https://affect-nb.github.io/affect_nb/train/losses.html.md"""
 
 # %% auto #0
 __all__ = ['LOSS_OF', 'LOSSES', 'masked_bce', 'masked_ce', 'ccc_loss', 'multilabel_bce', 'balanced_mse', 'class_weights',
-           'task_losses', 'JointLoss', 'UncertaintyLoss', 'check_loss', 'create_loss']
+           'label_counts', 'logit_adjusted_ce', 'logit_adjusted_bce', 'effective_weights', 'class_balanced_bce',
+           'asymmetric_loss', 'task_losses', 'JointLoss', 'UncertaintyLoss', 'check_loss', 'create_loss']
 
 # %% ../../nbs/train/losses.ipynb #e12f6628
 from functools import partial
@@ -110,16 +111,80 @@ def class_weights(
     n = dict(EXPR=(expr == torch.arange(8)).sum(0), AU=present/known.clamp(min=1)*len(y))
     return {t: c.max().clamp(min=1)/c.clamp(min=1) for t, c in n.items()}
 
+# %% ../../nbs/train/losses.ipynb #2772a477
+def label_counts(
+    y:torch.Tensor, # training targets `(n, 21)`; a numpy array will do
+) -> dict: # EXPR: frames of each class `(8,)`; AU: frames without and with each unit `(2, 12)`; float32
+    "How often each label occurs."
+    y = torch.as_tensor(y)
+    units = torch.stack([y[:, Y['AU']] == 0, y[:, Y['AU']] == 1]).sum(1)
+    return dict(EXPR=(y[:, Y['EXPR']] == torch.arange(8)).sum(0).float(), AU=units.float())
+
+# %% ../../nbs/train/losses.ipynb #5dd4446f
+def logit_adjusted_ce(
+    pred:torch.Tensor, # logits `(…, 8)`
+    targ:torch.Tensor, # index of the class `(…, 1)`; NaN = not annotated
+    counts:torch.Tensor, # `(8,)` frames of each class
+) -> torch.Tensor: # scalar; 0 when nothing is annotated
+    "Cross-entropy of logits that are shifted by the logarithm of each class's frequency."
+    often = counts.clamp(min=1)
+    return masked_ce(pred + (often/often.sum()).log().to(pred), targ)
+
+def logit_adjusted_bce(
+    pred:torch.Tensor, # logits `(…, 12)`
+    targ:torch.Tensor, # 0 or 1 `(…, 12)`; NaN = not annotated
+    counts:torch.Tensor, # `(2, 12)` frames without and with each unit
+) -> torch.Tensor: # scalar; 0 when nothing is annotated
+    "Binary cross-entropy of logits that are shifted by the logarithm of each unit's odds."
+    absent, present = counts.clamp(min=1)
+    return masked_bce(pred + (present/absent).log().to(pred), targ)
+
+# %% ../../nbs/train/losses.ipynb #1047cb2c
+def effective_weights(
+    counts:torch.Tensor, # `(k, …)` frames of each of k classes
+    beta:float=.999, # 0…1; 0: all weigh the same; near 1: inverse frequency
+) -> torch.Tensor: # the same shape; mean 1 over the classes that occur, 0 for the others
+    "The weight of each class by the effective number of its frames."
+    occurs = counts > 0
+    w = torch.where(occurs, (1 - beta)/(1 - beta**counts.double()).clamp(min=1e-12), 0.)
+    return (w*occurs.sum(0)/w.sum(0).clamp(min=1e-12)).float()
+
+def class_balanced_bce(
+    pred:torch.Tensor, # logits `(…, 12)`
+    targ:torch.Tensor, # 0 or 1 `(…, 12)`; NaN = not annotated
+    weights:torch.Tensor, # `(2, 12)` of absence and presence
+) -> torch.Tensor: # scalar; 0 when nothing is annotated
+    "Binary cross-entropy with a weight for a unit's presence and one for its absence."
+    absent, present = weights.to(pred)
+    return masked_bce(pred, targ, torch.where(targ == 1, present, absent))
+
+# %% ../../nbs/train/losses.ipynb #bbf2700c
+def asymmetric_loss(
+    pred:torch.Tensor, # logits `(…, k)`
+    targ:torch.Tensor, # 0…1 `(…, k)`; NaN = not annotated
+    absent:float=4., # γ of what is absent, 0 or more
+    present:float=0., # γ of what is present, 0 or more
+    margin:float=.05, # probability of what is absent that counts nothing, 0…1
+    per_frame:bool=False, # True: the sum over classes, the mean over annotated frames, as for compounds
+) -> torch.Tensor: # scalar; 0 when nothing is annotated
+    "Binary cross-entropy in which what is easily absent counts little; the mean over the annotated entries."
+    x, y, valid = _masked(pred, targ)
+    p, below = x.sigmoid(), (x.sigmoid() - margin).clamp(min=0)
+    there = y*(1 - p)**present*F.logsigmoid(x)
+    log_absent = F.logsigmoid(-x) if margin == 0 else (1 - below).log()
+    loss = -torch.where(valid, there + (1 - y)*below**absent*log_absent, 0.)
+    return loss.sum()/(valid.any(-1) if per_frame else valid).sum().clamp(min=1)
+
 # %% ../../nbs/train/losses.ipynb #69ae8733
 def task_losses(
     tasks:list, # names from `TASKS`
     pred:dict, # task → `(b, s, k)`
     y:torch.Tensor, # targets `(b, s, 21)`; NaN = not annotated, or padding
     class_weights:dict, # task → `(k,)`, where there are any
-    ce=multilabel_bce, # the loss of CE
+    losses:dict, # task → its loss, where it isn't that of `LOSS_OF`
 ) -> dict: # task → scalar
     "The loss of each task on its part of the targets."
-    losses = LOSS_OF | dict(CE=ce)
+    losses = LOSS_OF | losses
     weights = {t: dict(weight=w) for t, w in class_weights.items()}
     return {t: losses[t](pred[t], y[..., Y[t]], **weights.get(t, {})) for t in tasks}
 
@@ -130,7 +195,7 @@ class JointLoss:
         tasks:str|list, # names from `TASKS`: 'V', 'AU+V', ['EXPR']
         weights:dict|None=None, # λ by task, or 'VA' for V and A; None, or a task left out = 1
         class_weights:dict|None=None, # result of `class_weights`; None = all classes weigh the same
-        ce=multilabel_bce, # the loss of CE; `balanced_mse`: as in the released configuration
+        losses:dict|None=None, # task → its loss; None, or a task left out = that of `LOSS_OF`
     ):
         self.tasks, weights = parse_tasks(tasks), dict(weights or {})
         if 'VA' in weights: weights = dict.fromkeys('VA', weights.pop('VA')) | weights
@@ -140,13 +205,13 @@ class JointLoss:
             if isinstance(w, (str, bool)) or not 0 <= w < float('inf'):
                 raise InputError(f'the loss weight of {t} is {w!r}, but must be a number that is 0 or more')
         self.weights = {t: float(weights.get(t, 1)) for t in self.tasks}
-        self.class_weights, self.ce, self.parts = class_weights or {}, ce, {}
+        self.class_weights, self.losses, self.parts = class_weights or {}, losses or {}, {}
 
     def __call__(self,
         pred:dict, # task → `(b, s, k)`
         y:torch.Tensor, # targets `(b, s, 21)`; NaN = not annotated, or padding
     ) -> torch.Tensor: # scalar
-        losses = task_losses(self.tasks, pred, y, self.class_weights, self.ce)
+        losses = task_losses(self.tasks, pred, y, self.class_weights, self.losses)
         self.parts = {t: l.detach() for t, l in losses.items()}
         return sum(self.weights[t]*l for t, l in losses.items())
 
@@ -169,14 +234,15 @@ class UncertaintyLoss(nn.Module):
         pred:dict, # task → `(b, s, k)`
         y:torch.Tensor, # targets `(b, s, 21)`; NaN = not annotated, or padding
     ) -> torch.Tensor: # scalar
-        losses = task_losses(self.tasks, pred, y, self.class_weights)
+        losses = task_losses(self.tasks, pred, y, self.class_weights, {})
         self.parts = {t: l.detach() for t, l in losses.items()}
         seen = torch.stack([~y[..., Y[t]].isnan().all() for t in self.tasks])
         s = self.log_var.to(seen.device)
         return torch.where(seen, (-s).exp()*torch.stack(list(losses.values())) + s/2, 0.).sum()
 
 # %% ../../nbs/train/losses.ipynb #32462c45
-LOSSES = ('joint', 'balanced_mse', 'balanced_mse_raw', 'uncertainty') # two are 'joint' with balanced MSE for CE
+LOSSES = ('joint', 'uncertainty', # all but `uncertainty` are `joint` with another loss for some tasks:
+          'balanced_mse', 'balanced_mse_raw', 'logit_adjusted', 'class_balanced', 'asymmetric')
 
 def check_loss(
     name:str, # from `LOSSES`, or 'package.module:Name'
@@ -193,17 +259,31 @@ def create_loss(
     tasks:str|list, # names from `TASKS`
     weights:dict|None=None, # λ by task; none with 'uncertainty', which learns them
     class_weights:dict|None=None, # result of `class_weights`; None = all classes weigh the same
+    targets:torch.Tensor|None=None, # training targets `(n, 21)`, for the losses that know frequencies
 ): # called with `(pred, y)`: a scalar
     "Build a loss; a name or weights that don't fit raise `InputError`."
     check_loss(name)
-    if name == 'joint': return JointLoss(tasks, weights, class_weights)
-    if name in ('balanced_mse', 'balanced_mse_raw'):
-        return JointLoss(tasks, weights, class_weights, partial(balanced_mse, raw=name == 'balanced_mse_raw'))
-    if name != 'uncertainty': return _own_loss(name, tasks, weights, class_weights)
+    if is_import_name(name): return _own_loss(name, tasks, weights, class_weights)
+    if name != 'uncertainty': return JointLoss(tasks, weights, class_weights, _named(name, targets, class_weights))
     if weights:
         raise InputError("the loss 'uncertainty' learns the weights of the tasks: "
                          "leave the loss weights out, or choose 'joint'")
     return UncertaintyLoss(tasks, class_weights)
+
+def _named(name, targets, class_weights):
+    "The losses that a name stands for, by task."
+    if name == 'joint': return {}
+    if name.startswith('balanced_mse'): return dict(CE=partial(balanced_mse, raw=name == 'balanced_mse_raw'))
+    if class_weights:
+        raise InputError(f"the loss '{name}' weighs classes in its own way: leave the class weights out, "
+                         f"or choose 'joint'")
+    if name == 'asymmetric': return dict(AU=asymmetric_loss, CE=partial(asymmetric_loss, per_frame=True))
+    if targets is None: raise InputError(f"the loss '{name}' needs the training targets: give them")
+    n = label_counts(targets)
+    if name == 'logit_adjusted':
+        return dict(EXPR=partial(logit_adjusted_ce, counts=n['EXPR']), AU=partial(logit_adjusted_bce, counts=n['AU']))
+    return dict(EXPR=partial(masked_ce, weight=effective_weights(n['EXPR'])),
+                AU=partial(class_balanced_bce, weights=effective_weights(n['AU'])))
 
 def _own_loss(name, *args):
     "What a user's own class makes."
