@@ -20,24 +20,46 @@ class FeatureFusion(nn.Module):
     def __init__(self,
         d:int, # features of a frame, and of the result
         dropout:float=.3, # probability, 0…1
-        widths:list|tuple=(), # features of each fused model; (): all have `d`
+        widths:list|tuple=(), # features of each fused model; (): all have `d`, or only sound is fused
+        audio:int=0, # numbers of sound per frame, behind the features of the models; 0: none
     ):
         super().__init__()
         self.layers = nn.Sequential(nn.Linear(d, d), nn.ReLU(), nn.Dropout(dropout), nn.Linear(d, d))
-        self.widths = list(widths) if len(set(widths)) > 1 else [*widths, d][:1] # of equal ones comes the sum
+        alone = [] if audio else [d]
+        self.widths = list(widths) if len(set(widths)) > 1 else [*widths, *alone][:1] # of equal ones comes the sum
         self.projections = nn.ModuleList(nn.Identity() if w == d else nn.Linear(w, d) for w in self.widths)
+        self.audio = audio
+        if audio:
+            self.sound = nn.Linear(audio, d)
+            self.register_buffer('audio_mean', torch.zeros(audio))
+            self.register_buffer('audio_std', torch.ones(audio))
+
+    def standardise(self,
+        audio:np.ndarray, # `(n, audio)` of the training set; NaN = no sound
+    ) -> None:
+        "Set mean and standard deviation by which sound is standardised; a constant number counts as 0."
+        known = torch.from_numpy(audio[np.isfinite(audio).all(1)].astype(np.float64))
+        std = known.std(0, correction=0)
+        self.audio_mean.copy_(known.mean(0))
+        self.audio_std.copy_(torch.where(std > 1e-8, std, torch.inf))
 
     def forward(self,
         features:torch.Tensor, # `(m, d)` of the model in training
-        others:torch.Tensor|None=None, # of the fused models, as `data.features.Lookup` has it; None: zeros
+        others:torch.Tensor|None=None, # of the fused models, as `Lookup` has it, and sound; None: zeros
     ) -> torch.Tensor: # `(m, d)`
         "Fuse `others` into `features`; another shape raises `InputError`."
         if others is None: return self.layers(features)
-        if others.shape != (len(features), sum(self.widths)):
+        widths = [*self.widths, *([self.audio] if self.audio else [])]
+        if others.shape != (len(features), sum(widths)):
             raise InputError(f"others {tuple(others.shape)} do not fit features {tuple(features.shape)}, expected are "
-                             f"{' + '.join(map(str, self.widths))} numbers: give the widths of the fused models")
-        parts = zip(self.projections, others.split(self.widths, 1))
-        return self.layers(features + sum(project(part) for project, part in parts))
+                             f"{' + '.join(map(str, widths))} numbers: give the widths of the fused models")
+        *parts, last = others.split(widths, 1)
+        sound = self._heard(last) if self.audio else self.projections[-1](last)
+        return self.layers(features + sum((f(part) for f, part in zip(self.projections, parts)), sound))
+
+    def _heard(self, audio):
+        "The sound of frames, standardised and mapped."
+        return self.sound(((audio - self.audio_mean)/self.audio_std).nan_to_num(0.))
 
 # %% ../../nbs/models/fusion.ipynb #e0d9aa7c
 def oracle_features(
