@@ -44,7 +44,8 @@ def check_gpus(
 ) -> None:
     "Raise `InputError` for a run that asks for more GPUs than it can have."
     if 0 < there < asked:
-        raise InputError(f"{name} needs {asked} GPUs (gpus in the profile), but can have {there} here: lower it{way_out}")
+        raise InputError(f"{name} needs {asked} GPUs (gpus in the profile), but can have {there} here: "
+                         f"lower it{way_out}")
 
 # %% ../../nbs/runs/launch.ipynb #1a0c0008
 def launch(
