@@ -7,8 +7,8 @@ Docs: https://affect-nb.github.io/affect_nb/infer/faces.html.md"""
 # %% auto #0
 __all__ = ['TEMPLATE', 'Detector', 'YuNet', 'create_detector', 'similarity', 'align', 'whole']
 
-# %% ../../nbs/infer/faces.ipynb #36906d4f
-import math
+# %% ../../nbs/infer/faces.ipynb #eb8b21da
+import math, threading
 from pathlib import Path
 from typing import Protocol
 
@@ -18,7 +18,7 @@ import affect_nb
 from ..files import InputError
 from ..plugins import import_object, is_import_name
 
-# %% ../../nbs/infer/faces.ipynb #a83f6cc3
+# %% ../../nbs/infer/faces.ipynb #6fdf84de
 class Detector(Protocol):
     "What finds faces."
     def detect(self,
@@ -27,9 +27,11 @@ class Detector(Protocol):
     ) -> np.ndarray: # `(n, 15)` float32: x, y, w, h of the box, five points x, y, and the score 0…1, largest face first
         "Faces in pixels of `image`; the points are the image's left and right eye, the nose, and the mouth's corners."
 
-# %% ../../nbs/infer/faces.ipynb #7d95d539
+# %% ../../nbs/infer/faces.ipynb #926fec08
 _WEIGHTS = Path(affect_nb.__file__).parent/'detector'/'face_detection_yunet_2023mar.onnx'
 _SMALL, _FRAME, _STILL = 224, 640, 1024 # longest sides that the detector is shown: at least, of a frame, of a photograph
+
+_quiet = threading.Lock()
 
 def _resized(image, side):
     "An image with a longest side of `side`, and the factor."
@@ -48,10 +50,11 @@ class YuNet:
     def __init__(self,
         min_score:float=.7, # detections below it are left out, 0…1
     ):
-        level = cv2.utils.logging.setLogLevel(2) # OpenCV 5 mutters about a target that it chose itself
-        weights = np.fromfile(_WEIGHTS, np.uint8)
-        self.net = cv2.FaceDetectorYN.create('onnx', weights, np.empty(0, np.uint8), (_SMALL, _SMALL), min_score, .3, 200)
-        cv2.utils.logging.setLogLevel(level)
+        given = 'onnx', np.fromfile(_WEIGHTS, np.uint8), np.empty(0, np.uint8), (_SMALL, _SMALL), min_score, .3, 200
+        with _quiet: # OpenCV 5 mutters about a target that it chose itself
+            level = cv2.utils.logging.setLogLevel(2)
+            self.net = cv2.FaceDetectorYN.create(*given)
+            cv2.utils.logging.setLogLevel(level)
 
     def detect(self,
         image:np.ndarray, # `(h, w, 3)` uint8, RGB
@@ -78,7 +81,7 @@ class YuNet:
         faces[:, :14] /= scale
         return faces[np.argsort(-faces[:, 2] * faces[:, 3], kind='stable')]
 
-# %% ../../nbs/infer/faces.ipynb #6f007cfc
+# %% ../../nbs/infer/faces.ipynb #c807d5f3
 def create_detector(
     name:str|None=None, # 'package.module:Name' of a class like `Detector`; None: `YuNet`
 ) -> Detector:
@@ -91,7 +94,7 @@ def create_detector(
         raise InputError(f"detector '{name}' has no method detect: give it one, as affect_nb.infer.faces:Detector has")
     return made
 
-# %% ../../nbs/infer/faces.ipynb #555f88ef
+# %% ../../nbs/infer/faces.ipynb #49f4d256
 TEMPLATE = np.array([[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366],
                      [41.5493, 92.3655], [70.7299, 92.2041]]) # eyes, nose, mouth in a square of 112 pixels
 TEMPLATE.setflags(write=False)
@@ -107,7 +110,7 @@ def similarity(
     b = w.mean() - a * z.mean()
     return np.array([[a.real, -a.imag, b.real], [a.imag, a.real, b.imag]])
 
-# %% ../../nbs/infer/faces.ipynb #a09b90d2
+# %% ../../nbs/infer/faces.ipynb #5f2dacd4
 def align(
     image:np.ndarray, # `(h, w, 3)` uint8
     points:np.ndarray, # `(5, 2)` pixels: eyes, nose, corners of the mouth
@@ -132,7 +135,7 @@ def _shrunk(image, m, size, factor):
     grow = np.array([[ratio[0], 0, left + (ratio[0] - 1) / 2], [0, ratio[1], top + (ratio[1] - 1) / 2], [0, 0, 1]])
     return cv2.resize(part, new, interpolation=cv2.INTER_AREA), m @ grow
 
-# %% ../../nbs/infer/faces.ipynb #4d555c2e
+# %% ../../nbs/infer/faces.ipynb #5b3da3db
 def whole(
     image:np.ndarray, # `(h, w, 3)` uint8
     size:int=112, # side of the square, pixels

@@ -7,7 +7,7 @@ Docs: https://affect-nb.github.io/affect_nb/infer/media.html.md"""
 # %% auto #0
 __all__ = ['MAX_FRAMES', 'is_picture', 'shown', 'read_picture', 'Frame', 'Video', 'Source', 'find_sources']
 
-# %% ../../nbs/infer/media.ipynb #c73ebdb6
+# %% ../../nbs/infer/media.ipynb #a2f245a8
 import glob, os
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +19,7 @@ from fastcore.basics import patch
 from ..data.images import MAX_PIXELS, read_image
 from ..files import InputError
 
-# %% ../../nbs/infer/media.ipynb #cf640e01
+# %% ../../nbs/infer/media.ipynb #80cd9f14
 _READ = (b'\xff\xd8\xff', b'\x89PNG\r\n\x1a\n', b'BM') # as in training; WebP is looked for below
 _PNM = tuple(b'P%d' % n + end for n in range(1, 7) for end in (b'\n', b' ', b'\r'))
 _PILLOW = (b'II*\0', b'MM\0*', b'\0\0\0\x0cjP  ', *_PNM)
@@ -48,7 +48,7 @@ def shown(
     "A path as text."
     return os.fsencode(path).decode('utf-8', 'replace')
 
-# %% ../../nbs/infer/media.ipynb #d2a48a58
+# %% ../../nbs/infer/media.ipynb #2e976d7c
 def read_picture(
     path:str|Path, # a picture
 ) -> np.ndarray: # `(h, w, 3)` uint8, RGB, upright
@@ -76,7 +76,7 @@ def _as_rgb(im):
     top = 65535 if im.mode.startswith('I') and x.max() > 255 else max(x.max(), 1)
     return np.repeat(np.clip(x * 255 / top, 0, 255).astype(np.uint8)[:, :, None], 3, 2)
 
-# %% ../../nbs/infer/media.ipynb #8da5dd98
+# %% ../../nbs/infer/media.ipynb #07118e06
 MAX_FRAMES = 200_000 # of a video: nearly two hours
 _CONTAINERS = ('mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,gif,h264,hevc,ivf,m4v,'
                'mxf,dv,mp3,wav,flac,aac,aiff,w64,amr') # those of sound are known, so that a sentence can say so
@@ -95,7 +95,7 @@ class Video:
         max_frames:int=MAX_FRAMES, # a longer one is refused; 0: any length
     ):
         import av
-        self.path, self.name, self.max_frames, self.damaged, self.cut_short = path, shown(path), max_frames, 0, False
+        self.path, self.name, self.max_frames, self.damaged, self.skipped = path, shown(path), max_frames, 0, {}
         self.file = open(path, 'rb') # as a file, so that FFmpeg sees no name, which it might take for an address
         try: self.container = av.open(self.file, options=dict(format_whitelist=_CONTAINERS))
         except (av.error.FFmpegError, ValueError):
@@ -129,7 +129,7 @@ def _is_cover(stream):
     "Whether a stream is the picture on a record's sleeve."
     return bool(getattr(stream.disposition, 'value', 0) & 0x400)
 
-# %% ../../nbs/infer/media.ipynb #bd1be345
+# %% ../../nbs/infer/media.ipynb #9b92945a
 @patch(as_prop=True)
 def rate(self:Video) -> float: # 0: unknown
     "Frames per second, on average."
@@ -146,12 +146,14 @@ def expected(self:Video) -> int: # 0: unknown
 def frames(self:Video,
     first:int=1, # frames before this number are decoded and dropped
 ): # of `Frame`
-    "The frames in their order; `damaged` counts those that can't be shown, `cut_short` says that there were too many."
+    "The frames in their order; `damaged` counts those that can't be shown, `skipped` tells what was left out."
     zero, number = None, 0
     for frame in self._decoded():
         number += 1
         if frame is None or frame.is_corrupt: self.damaged += 1; continue
-        if self.max_frames and number > self.max_frames: self.cut_short = True; return
+        if self.max_frames and number > self.max_frames:
+            self.skipped[self.name] = f"what is behind its first {self.max_frames:,} frames: raise --max-frames"
+            return
         time = None if frame.pts is None else float(frame.pts * frame.time_base)
         if zero is None: zero = time or 0
         if time is None: time = zero + (number - 1) / (self.rate or 25)
@@ -178,7 +180,7 @@ def _upright(frame):
     if ratio and ratio != 1: image = cv2.resize(image, (max(1, round(image.shape[1] * float(ratio))), image.shape[0]))
     return np.ascontiguousarray(np.rot90(image, round(frame.rotation / 90) % 4))
 
-# %% ../../nbs/infer/media.ipynb #c04286fc
+# %% ../../nbs/infer/media.ipynb #d5e9d1bf
 @dataclass(frozen=True)
 class Source:
     "One video, one picture, or one folder of numbered crops."
@@ -212,7 +214,7 @@ def _files(given):
     if not found: raise InputError(f"{shown(given)}: no such file or folder: check the path")
     return found
 
-# %% ../../nbs/infer/media.ipynb #26d2e8b1
+# %% ../../nbs/infer/media.ipynb #65fccfbb
 def find_sources(
     inputs:list, # files, folders and patterns
     aligned:bool=False, # pictures are aligned crops; numbered ones are frames
