@@ -7,7 +7,7 @@ Docs: https://affect-nb.github.io/affect_nb/infer/look.html.md"""
 # %% auto #0
 __all__ = ['Seen', 'look', 'in_order', 'ahead']
 
-# %% ../../nbs/infer/look.ipynb #fc143d56
+# %% ../../nbs/infer/look.ipynb #8414ef5a
 import queue, threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -16,10 +16,10 @@ from dataclasses import dataclass
 import cv2, numpy as np
 
 from ..files import InputError
-from .faces import align, whole
+from .faces import align_face, whole
 from .media import Frame
 
-# %% ../../nbs/infer/look.ipynb #9fc7912a
+# %% ../../nbs/infer/look.ipynb #19bf3180
 _SMALL = 256 # longest side of a small picture, pixels
 
 @dataclass
@@ -49,11 +49,11 @@ def look(
     if still and not len(faces) and max(h, w) <= _SMALL:
         all_of_it.crops, all_of_it.whole = [whole(image, size)], True
         return all_of_it
-    crops = [align(image, f[4:14].reshape(5, 2), size) for f in faces]
+    crops = [align_face(image, f[4:14].reshape(5, 2), size) for f in faces]
     small = None if still else cv2.resize(image, (32, 24), interpolation=cv2.INTER_AREA)
     return Seen(frame.number, frame.time_s, faces[:, :4].astype(float), faces[:, 14].astype(float), crops, small)
 
-# %% ../../nbs/infer/look.ipynb #325e0294
+# %% ../../nbs/infer/look.ipynb #198150d6
 def in_order(
     work, # called with an item
     items, # an iterable
