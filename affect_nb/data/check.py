@@ -295,7 +295,16 @@ def _check_whole(place):
         report.notes.append(f"groups: {n:,} of {project.frames['video'].nunique():,} videos are named")
         report.problems += _leak_problems(project.frames)
         report.table = counts(project.frames).loc[['videos', 'groups']].add_prefix('all ')
+    if project.audio is not None and not project.embedded: _add_sound(report, project)
     return report
+
+def _add_sound(report, project):
+    "How many videos have sound; where it does not fit them, why."
+    videos = pd.unique(project.frames['video'])
+    try: audio = project.sound(); audio.of(project.frames)
+    except InputError as e: return report.problems.append(str(e))
+    n = int(audio.has(videos).sum())
+    report.notes.append(f'audio: {n:,} of {len(videos):,} videos have sound, {audio.width} numbers in a row')
 
 # %% ../../nbs/data/check.ipynb #52d3e4b3
 def check_project(
@@ -307,7 +316,7 @@ def check_project(
         try: reports.append((name, check(*places)))
         except InputError as e: reports.append((name, Report(str(file), pd.DataFrame(), problems=[str(e)])))
     for key, place in read_project_file(file).items():
-        if key == 'groups': continue
+        if key in ('groups', 'audio'): continue
         if key == 'faces':
             for p in place: add(f'faces {p.name}' if len(place) > 1 else key, _check_faces, p)
         elif key != 'aff_wild2': add(key, _check_layout, key, place)

@@ -30,12 +30,14 @@ class Windows:
         tasks:list|None=None, # keep only windows with a label for one of these; None: all windows
         shuffle:bool=False, # permute the frames inside each window (the control of Table 3)
         seed:int=0, # of that permutation
+        gaps:bool=False, # tell how far a frame is from the one before it, where `mask` tells that it is there
     ):
         hop = hop or seq_len
         if not 1 <= hop <= seq_len:
             raise InputError(f"hop (W) is {hop}, but must be between 1 and seq_len (S), here {seq_len}: "
                              f"otherwise frames would be in no window")
         self.n, self.seq_len, self.shuffle, self.seed = len(df), seq_len, shuffle, seed
+        self.gaps, self.frame = gaps, df['frame'].to_numpy()
         first, length = self._videos(df)
         per_video = 1 + np.maximum(0, -(-(length - seq_len) // hop))
         k = np.arange(per_video.sum()) - np.repeat(np.cumsum(per_video) - per_video, per_video)
@@ -83,6 +85,16 @@ def rows(self:Windows,
             k = int((row >= 0).sum())
             row[:k] = row[np.random.default_rng((self.seed, w)).permutation(k)]
     return r
+
+@patch
+def places(self:Windows,
+    rows:np.ndarray, # `(b, s)` of `rows`
+) -> np.ndarray: # `(b, s)` bool: real or padded; with `gaps` int32: frames since the one before (first: 1), 0 padded
+    "Where the frames of some windows stand."
+    real = rows >= 0
+    if not self.gaps: return real
+    since = np.abs(np.diff(self.frame[rows], axis=1, prepend=self.frame[rows[:, :1]]))
+    return np.where(real, np.maximum(since, 1), 0).astype(np.int32)
 
 # %% ../../nbs/data/loaders.ipynb #6cd5a6de
 def merge_windows(
@@ -260,8 +272,7 @@ def __getitems__(self:WindowDataset,
     "One batch of windows: their real frames, and where they stand."
     epoch, idx = batch
     rows = self.windows.rows(np.asarray(idx))
-    mask = rows >= 0
-    rows = rows[mask]
+    mask, rows = self.windows.places(rows), rows[rows >= 0]
     def lookup(store): return torch.from_numpy(np.asarray(store[rows], np.float32))
     if self.features is not None: x = lookup(self.features)
     else: x = load_images(self.paths[rows], self.img_size, self.mean, self.std, self.aug, (self.seed, epoch), rows)

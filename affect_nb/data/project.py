@@ -21,11 +21,12 @@ from filelock import FileLock
 
 from .aff_wild2 import FILES, read_aff_wild2
 from .affectnet import read_affectnet
+from .audio import Audio, read_audio
 from .bp4d import read_bp4d
 from .faces import list_faces
 from .layouts import write_bp4d, write_c_expr, write_raf_db
 from .raf_db import read_basic, read_compound
-from .synthetic import GENERATOR, write_aff_wild2
+from .synthetic import AUDIO_RATE, FPS, GENERATOR, write_aff_wild2, write_audio
 from .table import read_groups, read_tables
 from ..files import InputError, root_and_below
 from ..frames import KEYS, annotated, data_digest, make_frames, regroup, split_rows
@@ -48,6 +49,7 @@ class Project:
     where: dict = field(default_factory=dict) # key of `EXTRA` → its root (`table`: files), or a function that draws it
     groups: dict = field(default_factory=dict) # video → person or clip, where a file of groups says so
     main: tuple = () # keys of `EXTRA` whose frames are those of `frames`, where there is no Aff-Wild2
+    audio: Audio|Callable|None = None # what is heard, or what draws it
 
     def __post_init__(self): self._frames, self._digests, self._counts = {}, {}, {}
 
@@ -215,6 +217,18 @@ def digest_with(self:Project,
 
 def _joint(digests): return hashlib.sha256(' '.join(digests).encode()).hexdigest()[:16]
 
+# %% ../../nbs/data/project.ipynb #2f86a496
+@patch
+def sound(self:Project) -> Audio: # raises `InputError`
+    "What is heard in the videos."
+    if isinstance(self.audio, Callable): self.audio = self.audio()
+    if self.audio is None:
+        raise InputError(f"{self.source} has no sound: add a line 'audio: {{features: FOLDER, rate: 50, fps: 30}}' "
+                         f"to the project file")
+    if self.audio.has(pd.unique(self.frames['video'])).any(): return self.audio
+    raise InputError(f"{self.audio.root}: none of its files is named after a video of {self.source}, such as "
+                     f"'{self.frames['video'].iloc[0]}.npy': name them so")
+
 # %% ../../nbs/data/project.ipynb #c44f8177
 @patch
 def corpus(self:Project): # paths: anything with a length that is indexed by a number
@@ -232,7 +246,7 @@ def faces_digest(self:Project) -> str: # 16 hexadecimal digits
     return self.digest_of('' if len(self.frames) else 'CE')
 
 # %% ../../nbs/data/project.ipynb #788d0f12
-SETS = ('aff_wild2', 'faces', *EXTRA, 'c_expr', 'groups') # the keys of a project file
+SETS = ('aff_wild2', 'faces', *EXTRA, 'c_expr', 'groups', 'audio') # the keys of a project file
 LISTS = ('faces', 'table') # those that take several paths
 
 def _path(file, key, value):
@@ -246,7 +260,8 @@ def _path(file, key, value):
     return path
 
 def _paths(file, key, value):
-    "What `key` names: a path, a list of them, or `annotations` and `images`."
+    "What `key` names: a path, a list of them, `annotations` and `images`, or sound."
+    if key == 'audio': return read_audio(file, value)
     if key in LISTS and isinstance(value, list): return [_path(file, f'an entry of {key}', v) for v in value]
     if key in LISTS: return [_path(file, key, value)]
     if key != 'aff_wild2' or not isinstance(value, dict): return _path(file, key, value)
@@ -256,7 +271,7 @@ def _paths(file, key, value):
 
 def read_project_file(
     file:str|Path, # data.yaml
-) -> dict: # key → absolute path, list of them (`faces`, `table`) or dictionary (`aff_wild2`: annotations, images)
+) -> dict: # key → absolute path, list of them (`faces`, `table`), dictionary (`aff_wild2`), or `Audio`
     "Read a project file; unknown keys, missing paths, a path in another form, or no labelled data raise `InputError`."
     file = Path(file)
     try: given = yaml.safe_load(file.read_text(encoding='utf-8-sig'))
@@ -275,7 +290,7 @@ def read_project_file(
 WRITERS = dict(bp4d=write_bp4d, raf_db=write_raf_db, c_expr=write_c_expr) # sections of the settings → who draws them
 
 def draw(
-    name:str, # 'faces', or a key of `WRITERS`
+    name:str, # 'faces', 'audio', or a key of `WRITERS`
     settings:dict, # arguments of its writer
     cache:str|Path, # folder for drawn data sets
 ) -> Path: # root in the official layout
@@ -285,7 +300,7 @@ def draw(
     root.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f'{root}.lock'):
         if root.exists(): return root
-        try: return WRITERS.get(name, write_aff_wild2)(root, **settings)
+        try: return (WRITERS | dict(audio=write_audio)).get(name, write_aff_wild2)(root, **settings)
         except TypeError as e: raise InputError(f"the profile's section 'embedded' has a wrong entry: {e}") from None
 
 def embedded_project(
@@ -296,7 +311,9 @@ def embedded_project(
     main = {k: v for k, v in settings.items() if k not in WRITERS}
     seed = settings.get('seed', 0)
     where = {n: partial(draw, n, dict(settings[n], seed=seed), cache) for n in WRITERS if settings.get(n)}
-    return Project(read_aff_wild2(draw('faces', main, cache)), embedded=True, source='embedded faces', where=where)
+    def audio(): return Audio(draw('audio', main, cache), AUDIO_RATE, FPS)
+    return Project(read_aff_wild2(draw('faces', main, cache)), embedded=True, source='embedded faces', where=where,
+                   audio=audio)
 
 # %% ../../nbs/data/project.ipynb #5e1f0a03
 _SIGNS = ( # key of a project file, whether it may lie one folder down, and what one of lies in its root
@@ -347,9 +364,9 @@ def _from_file(path):
     "The project of a project file."
     given = read_project_file(path)
     faces = [list_faces(f) for f in given.pop('faces', [])]
-    file, labelled = given.pop('groups', None), given.pop('aff_wild2', None)
+    file, labelled, audio = (given.pop(k, None) for k in ('groups', 'aff_wild2', 'audio'))
     groups = read_groups(file) if file else {}
-    parts = dict(faces=faces, where=given, groups=groups)
+    parts = dict(faces=faces, where=given, groups=groups, audio=audio)
     if labelled is None: project = _beside(path.name, **parts)
     else:
         places = labelled.values() if isinstance(labelled, dict) else [labelled] # annotations, and images

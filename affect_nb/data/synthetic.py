@@ -6,8 +6,9 @@ Docs: https://affect-nb.github.io/affect_nb/data/synthetic.html.md"""
 
 # %% auto #0
 __all__ = ['PROTOTYPES', 'OTHERS', 'ONSET', 'PRESENT', 'FPS', 'DECK', 'PART_FILES', 'TEST_LIST', 'GENERATOR', 'VALID', 'REPEATED',
-           'HEADER', 'prototype', 'drift', 'pulse', 'Video', 'express', 'camera', 'stage', 'make_video', 'render',
-           'person', 'part_videos', 'annotation_lines', 'check_sizes', 'write_about', 'write_aff_wild2', 'write_faces']
+           'HEADER', 'AUDIO_RATE', 'prototype', 'drift', 'pulse', 'Video', 'express', 'camera', 'stage', 'make_video',
+           'render', 'person', 'part_videos', 'annotation_lines', 'check_sizes', 'write_about', 'write_aff_wild2',
+           'write_faces', 'make_sound', 'write_audio']
 
 # %% ../../nbs/data/synthetic.ipynb #9129ae91
 import io, json
@@ -364,4 +365,33 @@ def write_faces(
                 v = make_video(i, '', 1, np.random.default_rng([seed, who, 6, n]), first=k + n)
                 save_jpeg(render(v, 0), folder/f'{n + 1:03d}.jpg', v.photo[0]['quality'])
         write_about(root, layout='CASIA-WebFace', seed=seed, persons=identities, per_person=per_identity)
+    return Path(out)
+
+# %% ../../nbs/data/synthetic.ipynb #d88110d0
+AUDIO_RATE = 20 # rows a second of the drawn sound
+
+def make_sound(
+    video:Video, # s frames
+    rng:np.random.Generator, # source of the random numbers
+) -> np.ndarray: # `(rows, 8)` float32, `AUDIO_RATE` rows a second from its first frame number on
+    "What is heard in a video."
+    t = np.arange(int((video.frame[-1] - 1)/FPS * AUDIO_RATE) + 1)/AUDIO_RATE
+    voice = np.interp(t, (video.frame - 1)/FPS, video.arousal) + rng.normal(0, .1) + rng.normal(0, .3, len(t))
+    sources = np.stack([voice, drift(rng, t, .5, 3.), drift(rng, t, .5, 6.)], 1)
+    mixture = np.random.default_rng(0).normal(size=(3, 8))
+    return (sources @ mixture + rng.normal(0, .2, (len(t), 8))).astype(np.float32)
+
+def write_audio(
+    out:Path|str, # folder to make; must be new or empty
+    train:int=48, val:int=14, held_out:int=14, # persons of each part, as in `write_aff_wild2`
+    videos:int=3, # videos per person, on average
+    seed:int=0, # number of the world
+) -> Path: # `out`, with `<video>.npy`
+    "Write the sound of the videos that `write_aff_wild2` draws with the same arguments."
+    with new_folder(out) as root:
+        for part, people in dict(train=train, val=val, held_out=held_out).items():
+            for v in part_videos(part, people, videos, seed):
+                rng = np.random.default_rng([seed, v.identity.person, 7, *v.name.encode()])
+                np.save(root/f'{v.name}.npy', make_sound(v, rng))
+        write_about(root, layout='sound: rows of 8 numbers', seed=seed, rate=AUDIO_RATE, fps=FPS)
     return Path(out)

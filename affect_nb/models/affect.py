@@ -51,8 +51,8 @@ class AffectModel(nn.Module):
         self.preprocessing = dict(img_size=getattr(backbone, 'img_size', None), mean=mean, std=std)
         self.dropout, self._temporal, self._learns = nn.Dropout(dropout), temporal, None
         self.device_batch = None # images that the backbone sees at once; None: all of a batch
-        self.compiled = None # what is called instead of the backbone, of `compile_backbone`; None: itself
-        self.flip = False # predict a frame with its mirror image (`train.learner.predict`)
+        self.compiled = None # of `compile_backbone`; None: the backbone as it is
+        self.flip = False # predict a frame with its mirror image
 
     def _start_heads(self):
         for head in self.heads.values():
