@@ -8,8 +8,8 @@ Docs: https://affect-nb.github.io/affect_nb/cli.html.md"""
 __all__ = ['app', 'Profile', 'Data', 'Out', 'Encoder', 'Seed', 'Set', 'Rerun', 'Folds', 'Fold', 'Workers', 'Allow', 'Rows',
            'Seeds', 'WithFaces', 'Tasks', 'Fuse', 'SeqLen', 'Hop', 'Temporal', 'Shuffle', 'StageEpochs',
            'CompoundShare', 'WithMixup', 'WithCutmix', 'CompoundRun', 'FrameFolders', 'TestList', 'Smooth', 'Faceless',
-           'Decoders', 'DataRoot', 'option', 'table_list', 'tables', 'show', 'settings_of', 'number_list', 'pretrain',
-           'finetune', 'train', 'submit', 'check_data', 'synth', 'check_machine']
+           'Decoders', 'DataRoot', 'option', 'table_list', 'tables', 'show', 'search_space', 'settings_of',
+           'number_list', 'pretrain', 'finetune', 'train', 'submit', 'check_data', 'synth', 'check_machine']
 
 # %% ../nbs/cli.ipynb #5ad7d8dc
 import io, logging, shlex, signal, sys, threading
@@ -133,6 +133,29 @@ def show(
     "Where a cell's number came from: its runs, what they started from, and the commands that repeat them."
     from affect_nb.tables.history import history
     print(history(row, out))
+
+# %% ../nbs/cli.ipynb #edc3330c
+@app.command('search')
+def search_space(
+    space:Annotated[str, typer.Argument(help='YAML file: a task, and what may be tried by choices and ranges')],
+    trials:Annotated[int, option('in all, those of earlier calls included', min=1)]=50,
+    profile:Profile='demo', data:Data='', out:Out='', encoder:Encoder='', seed:Seed=0,
+    workers:Annotated[int, option(
+        'runs at once, which are proposed together; 0: as many as there are GPUs or cores', min=0)]=0,
+    rerun:Rerun='',
+    config:Annotated[str, option('a Parsl configuration, such as configs/slurm.py; empty: this machine')]='',
+    with_faces:WithFaces=False, allow_code:Allow=(),
+):
+    "Try many settings: what falls behind ends early, the winner is scored on persons that did not choose it."
+    from affect_nb.sweep.outcome import Outcome
+    from affect_nb.sweep.search import search
+    from affect_nb.sweep.sweep import Sweep
+    sweep = Sweep(profile, data, out, encoder, seed, allow_code, with_faces=with_faces,
+                  workers=workers, rerun=rerun, config=config)
+    found = Outcome(search(sweep, space, trials))
+    print(found)
+    found.publish()
+    _report(sweep, [found.table])
 
 # %% ../nbs/cli.ipynb #3f7d7776
 def settings_of(

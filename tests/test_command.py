@@ -53,7 +53,7 @@ def refused(*args, says, status=2, by=affect):
 def test_help_lists_the_commands():
     done = affect('--help')
     assert done.returncode == 0
-    for name in ('tables', 'show', 'pretrain', 'finetune', 'train', 'submit', 'check', 'synth'): assert f' {name} ' in done.stdout
+    for name in ('tables', 'show', 'search', 'pretrain', 'finetune', 'train', 'submit', 'check', 'synth'): assert f' {name} ' in done.stdout
 
 
 def test_synth_then_check(faces):

@@ -24,7 +24,8 @@ from ..labels import BASIC, Y
 from ..plugins import code_name, is_import_name
 from .execute import RunFailed, Stopped, call_notebook, plain_disk_full
 from .profile import ASKED, ELSEWHERE, FUSED, SHIPPED, from_root, notebook, read_profile, resolve
-from .record import FORMAT, Record, code_digest, file_digest, finished, read_record, run_folder
+from .record import FORMAT, PRUNED, Record, code_digest, file_digest, finished
+from .record import read_pruned, read_record, run_folder
 
 # %% ../../nbs/runs/request.ipynb #dc2524f9
 @dataclass(frozen=True)
@@ -325,7 +326,7 @@ def make(self:Request,
     allow:tuple=(), # names of a user's own code that files may use
     with_faces:bool=False, # keep absolute paths, and the faces of licensed data, in the executed notebook
     stop=None, # a `threading.Event`: when it is set, nothing is started
-) -> Record:
+) -> Record|None: # None: its search has ended it
     "Make the run, unless it is finished; its upstream must be. A run that stops raises `RunFailed`."
     import papermill # once per process, before the clock of the run starts
     folder = run_folder(out, self)
@@ -337,7 +338,7 @@ def make(self:Request,
             _clear_if_stale(folder, self, rerun)
             _call(self, folder, out, gpu, allow, with_faces)
             record = read_record(folder)
-            if record is None:
+            if record is None and read_pruned(folder) is None:
                 raise RunFailed(f"{self.name}: the notebook ended without a record (see {folder/'run.ipynb'})")
             return record
 
@@ -348,6 +349,7 @@ def _call(request, folder, out, gpu, allow, with_faces):
                       allow_code=list(allow), started=time.time())
     except Stopped: raise
     except RunFailed as e:
+        if read_pruned(folder): return
         (folder/'error.txt').write_text(str(e), encoding='utf-8')
         raise
 
@@ -358,5 +360,5 @@ def _clear_if_stale(folder, request, rerun):
     if other or (folder/'record.json').exists():
         for f in folder.iterdir():
             if f.name != '.lock': shutil.rmtree(f) if f.is_dir() else f.unlink()
-    (folder/'error.txt').unlink(missing_ok=True)
+    for name in ('error.txt', PRUNED): (folder/name).unlink(missing_ok=True)
     stamp.write_text(code)

@@ -26,7 +26,7 @@ from ..frames import SPLITS, frame_interval, targets
 from ..models.fusion import noise_features, oracle_features
 from .launch import launch
 from .profile import FUSED, SHIPPED
-from .record import Record, code_digest, environment, finished, git_commit, peak_memory
+from .record import PRUNED, Record, code_digest, environment, finished, git_commit, peak_memory
 from .record import run_folder, versions, write_record
 from .request import Request, Setup, model_digest
 from ..train.scores import predictions_table, score_table
@@ -333,9 +333,11 @@ def _curriculum(self:Run, ds):
 @patch
 def fit(self:Run,
     learn, # of `Run.learner`
+    stop_below:dict|None=None, # of a search: metric → the bar of each epoch; None: train to the end
 ): # `train.learner.Scores`; of pre-training `train.loop.History`
     "Train; continue where an interrupted run stopped."
     from affect_nb.train import curriculum, learner, loop
+    from affect_nb.train.prune import StopBelow
     p = self.params
     if not self._trains_here:
         self.timed('ranks', launch, self.request.kind, self.request.call, self.out, self.allow, p['gpus'],
@@ -344,6 +346,7 @@ def fit(self:Run,
     if self.request.kind == 'pretrain':
         return loop.fit(learn, p['epochs'], p['lr'], self.folder, paths=learn.dls.train.dataset.paths, **how)
     cbs = curriculum.curriculum_callbacks(p, self.seed) if self.request.kind == 'ce' else ()
+    cbs = (*cbs, *(StopBelow(metric, bars, self.folder/PRUNED) for metric, bars in (stop_below or {}).items()))
     choose = 'last' if p.get('folds') == 1 else 'best' # a refit on everything has nothing to choose by
     epochs = max(p['epochs'], -(-p.get('min_steps', 0) // len(learn.dls.train)))
     return learner.fit_affect(learn, self.data['val'].df, self.folder, epochs, p['lr'], p['layer_decay'],
