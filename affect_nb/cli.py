@@ -7,9 +7,10 @@ Docs: https://affect-nb.github.io/affect_nb/cli.html.md"""
 # %% auto #0
 __all__ = ['app', 'Profile', 'Data', 'Out', 'Encoder', 'Seed', 'Set', 'Rerun', 'Folds', 'Fold', 'Workers', 'Allow', 'Rows',
            'Seeds', 'WithFaces', 'Tasks', 'Fuse', 'SeqLen', 'Hop', 'Temporal', 'Shuffle', 'StageEpochs',
-           'CompoundShare', 'WithMixup', 'WithCutmix', 'CompoundRun', 'FrameFolders', 'TestList', 'Smooth', 'Faceless',
-           'Decoders', 'DataRoot', 'option', 'table_list', 'tables', 'show', 'search_space', 'settings_of',
-           'number_list', 'pretrain', 'finetune', 'train', 'submit', 'check_data', 'synth', 'check_machine']
+           'CompoundShare', 'WithMixup', 'WithCutmix', 'Track', 'FrameFolders', 'TestList', 'Models', 'Template',
+           'Smooth', 'Faceless', 'Decoders', 'DataRoot', 'option', 'table_list', 'tables', 'show', 'search_space',
+           'settings_of', 'number_list', 'pretrain', 'finetune', 'train', 'submit', 'score_any', 'check_data', 'synth',
+           'check_machine']
 
 # %% ../nbs/cli.ipynb #5ad7d8dc
 import io, logging, shlex, signal, sys, threading
@@ -184,13 +185,13 @@ def _run(kind, setup, pairs, **asked):
     from affect_nb.runs.record import run_folder
     from affect_nb.sweep.sweep import Sweep
     from affect_nb.tables.sheet import as_text
-    from affect_nb.train.scores import UNTOUCHED
     sweep = Sweep(**setup)
     record = sweep.run(kind, settings, **asked)
     for task, m in record.metrics.items():
-        o, h, by = m['ours'], m['held_out'] or {}, UNTOUCHED.get(m['held_out_by'], 'held out')
+        o, cross, held = m['ours'], m['cross_fit'] or {}, m['held_out'] or {}
         print(f"{task}: {m['metric']} ours {as_text(o['score'])} [{as_text(o['lo'])}, {as_text(o['hi'])}]  "
-              f"{by} {as_text(h.get('score'))}  constant {as_text(m['constant'])} on {o['scored']} frames")
+              f"cross-fit {as_text(cross.get('score'))}  held out {as_text(held.get('score'))}  "
+              f"constant {as_text(m['constant'])} on {o['scored']} frames")
     for note in record.notes: print(f'note: {note}')
     if record.data['embedded']: print('embedded faces: these numbers test the software, not the paper')
     print(run_folder(sweep.out, record.name))
@@ -246,32 +247,58 @@ def train(
          folds=folds, fold=fold)
 
 # %% ../nbs/cli.ipynb #4d8e0e45
-CompoundRun = Annotated[str, typer.Argument(help='folder of a run of the compound track (affect train --tasks CE)')]
+Track = Annotated[str, typer.Argument(
+    help='mtl, ce, va, expr or au; or the folder of a run of the compound track (affect train --tasks CE)')]
 FrameFolders = Annotated[str, typer.Argument(
-    help="folder with one folder of extracted frames per video; empty: the project's c_expr")]
+    help="folder with one folder of numbered images per video; empty: the project's c_expr, or images of aff_wild2")]
 TestList = Annotated[str, option(
-    "the official list of the C-EXPR test set; empty: test_list.txt in the project's c_expr", '--list')]
-Smooth = Annotated[float, option('± frames over which probabilities are averaged; 0: none', min=0)]
+    "the challenge's list of frames; empty: test_list.txt in the project's c_expr", '--list')]
+Models = Annotated[list[str], option(
+    "a run, a saved model, or the output folder of a sweep, whose best runs are taken; TASK=FOLDER: for one task; "
+    "repeated: their mean", '--model')]
+Template = Annotated[str, option(
+    "of the format, such as abaw7_mtl, or a YAML file; empty: the track's newest with a public source")]
+Smooth = Annotated[float|None, option(
+    '± frames over which predictions are averaged; 0: none; default: as the records say, and 10 for compounds', min=0)]
 Faceless = Annotated[bool, option(
     'frames in which no face was found are missing: the nearest frame answers for them', '--faceless')]
-Decoders = Annotated[int, option('processes that decode; 0: this one', min=0)]
+Decoders = Annotated[int, option('threads that decode; 0: one', min=0)]
 
 @app.command()
 def submit(
-    run:CompoundRun, frames:FrameFolders='', list:TestList='',
+    track:Track, frames:FrameFolders='', list:TestList='', model:Models=(),
     out:Annotated[str, option('file to write')]='submission.txt',
-    smooth:Smooth=10, faceless:Faceless=False, workers:Decoders=0,
+    template:Template='', smooth:Smooth=None, faceless:Faceless=False, workers:Decoders=0,
     data:Data='', profile:Profile='demo', allow_code:Allow=(),
 ):
-    "Predict the compound expressions of extracted frames and write the challenge's submission (paper 3.3)."
-    from affect_nb.infer.submission import c_expr_of, drawn_score, submit_compounds
-    if bool(frames) != bool(list) and not data:
-        raise InputError("FRAMES and --list go together: give both, "
-                         "or --data with a project file that has a line 'c_expr: ROOT'")
-    if frames and list: root, test_list, drawn = frames, list, False
-    else: root, test_list, drawn = c_expr_of(run, data, profile, allow_code)
-    print(submit_compounds(run, frames or root, list or test_list, out, smooth, workers, faceless or drawn, allow_code))
-    if drawn: print(f'embedded faces: this number tests the software, not the paper\n{drawn_score(out, root)}')
+    "Predict the frames of a challenge, write its submission, check it, and say where it came from."
+    from affect_nb.infer.submission import submit_track
+    file, score = submit_track(
+        track, model, frames, list, out, template, data, profile, width=smooth, workers=workers,
+        faceless=faceless, allow=allow_code, command=shlex.join(['affect', *sys.argv[1:]]))
+    print(file)
+    if score: print(f'embedded faces: this number tests the software, not the paper\n{score}')
+
+# %% ../nbs/cli.ipynb #1b72d355
+@app.command('score')
+def score_any(
+    pred:Annotated[str, typer.Argument(
+        help='predictions: of affect predict, of a run (its folder), or of another tool (Parquet, CSV, TSV, '
+             'or a folder of <video>.csv)')],
+    labels:Annotated[str, typer.Argument(
+        help='root of a data set, annotation file (.txt), project file (data.yaml), or a table (.csv, .parquet)')],
+    maps:Annotated[list[str], option(
+        'whose columns they are (affect, run, openface, py-feat, emotiefflib, or a YAML file), or ours=theirs such as '
+        'valence=V; can be repeated; empty: seen from the columns', '--map')]=(),
+    by:Annotated[list[str], option('a column of the labels that is an attribute of persons; can be repeated', '--by')]=(),
+    split:Annotated[str, option('of the labels that is scored: train, val, held_out or test; empty: all')]='',
+    out:Annotated[str, option('a table to write, .csv or .md; empty: none')]='',
+):
+    "Score predictions of any tool: every metric with its interval, per class and action unit, calibration."
+    from affect_nb.infer.score import score_files, write_scores
+    scored = score_files(pred, labels, maps, by, split)
+    print(scored)
+    if out: print(write_scores(scored, out, Path(pred).name))
 
 # %% ../nbs/cli.ipynb #dba340a8
 DataRoot = Annotated[str, typer.Argument(

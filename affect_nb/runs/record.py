@@ -62,7 +62,7 @@ def peak_memory() -> int: # MB; 0 where the system can't tell
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (1024 if sys.platform != 'darwin' else 1 << 20)
 
 # %% ../../nbs/runs/record.ipynb #ff5735f3
-FORMAT = 3 # of record.json
+FORMAT = 4 # of record.json
 WEIGHTS = '.safetensors' # the ending of files that are checked only when they are used
 
 class Record(dict):
@@ -76,7 +76,7 @@ class Record(dict):
         score = lambda part, key: part[key] if part else None
         rows = {t: dict(metric=m['metric'], epoch=m['epoch'],
                         ours=m['ours']['score'], lo=m['ours']['lo'], hi=m['ours']['hi'],
-                        **{m['held_out_by'] or 'held_out': score(m['held_out'], 'score')}, constant=m['constant'])
+                        **{k: score(m[k], 'score') for k in ('cross_fit', 'held_out')}, constant=m['constant'])
                 for t, m in self.metrics.items()}
         return pd.DataFrame.from_dict(rows, orient='index')
 
@@ -202,7 +202,7 @@ def read_error(
 # %% ../../nbs/runs/record.ipynb #a9d6a5da
 def read_predictions(
     folder:str|Path, # of a run
-    split:str, # 'val', 'held_out' or 'cross_fit'
+    split:str, # 'val', 'half_0', 'half_1', 'cross_fit' or 'held_out'
     task:str, # one that the run was trained for
 ): # `train.scores.Predictions`; None when the run has no such split
     "Predictions and labels of one task, as the run has written them; changed ones raise `Damaged`."

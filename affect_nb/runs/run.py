@@ -396,11 +396,11 @@ def _score(self:Run, learn, scores):
     parts = []
     if self.params.get('folds') != 1:
         parts.append(predictions_table(val.df, 'val', {t: scores.predictions(t) for t in tasks}))
+        for h in (0, 1):
+            pred = {t: p for t in tasks if (p := scores.of_half(t, h)) is not None}
+            if pred: parts.append(predictions_table(val.df, f'half_{h}', pred))
     if 'held_out' in self.data:
         parts.append(predictions_table(self.data['held_out'].df, 'held_out', self._held_out(learn, scores)))
-    elif parts:
-        crossed = {t: p for t in tasks if (p := scores.cross_fit(t)) is not None}
-        if crossed: parts.append(predictions_table(val.df, 'cross_fit', crossed))
     if parts: table = pd.concat(parts, ignore_index=True)
     else: # the columns, without a row
         table = predictions_table(val.df.iloc[:0], 'val', {t: scores.predictions(t)[:0] for t in tasks})

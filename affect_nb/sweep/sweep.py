@@ -29,7 +29,6 @@ from ..tables.inputs import describe_data, not_applicable
 from ..tables.own import own_rows
 from ..tables.rows import Row, row, rows, steps
 from ..tables.table import Cell, Table, shared
-from ..train.scores import UNTOUCHED
 
 # %% ../../nbs/sweep/sweep.ipynb #11c88c60
 def table_numbers() -> list: # of the tables that have a notebook
@@ -167,8 +166,7 @@ def _made(self:Sweep, book, say):
     of_run, ready = {}, {}
     for c in book.values():
         for r in c.requests: of_run.setdefault(r.digest, []).append(c)
-    parts = set().union(*(p.frames['split'] for p in self.projects.values()))
-    say('  ' + Cell.header(UNTOUCHED['held_out' if 'held_out' in parts else 'cross_fit']))
+    say('  ' + Cell.header())
     def done(request):
         for c in of_run[request.digest]:
             now = c.reread()

@@ -14,23 +14,31 @@ from pathlib import Path
 from types import MappingProxyType
 
 from .rows import Row
-from .table import Cell, Table, combine, mean_of
+from .table import Cell, Table
+from ..train.intervals import bootstrap, combine, mean_of
 from ..train.metrics import p_of
-from ..train.scores import numbers
+from ..train.scores import crossed, numbers
 
 # %% ../../nbs/tables/best.ipynb #b2643b1e
+def _scored(cell, half):
+    "A row's score on the validation set, or on one half of its groups by the epoch that is best there; None: none."
+    if not cell.metrics: return None
+    if half is None: return cell.metrics['ours']['score']
+    found = [r['metrics'][cell.row.task]['chosen'][half] for r in cell.records]
+    return None if None in found else sum(found)/len(found)
+
 def best_cells(
     cells, # of `Cell`: the rows of the other tables
+    half:int|None=None, # 0 or 1: judged by one half of the groups; None: by all
 ) -> dict: # task → the cell with the best score on the validation set, the first of equals
     "The best row of each task; controls and a user's rows don't take part."
     best = {}
     for c in cells:
         r = c.row
         if r.control or not r.table or r.kind == 'assembled': continue
-        score = c.metrics['ours']['score'] if c.metrics else None
-        if score is None: continue
-        if r.task not in best or score > best[r.task].metrics['ours']['score']: best[r.task] = c
-    return best
+        score = _scored(c, half)
+        if score is not None and (r.task not in best or score > best[r.task][0]): best[r.task] = score, c
+    return {task: c for task, (_, c) in best.items()}
 
 # %% ../../nbs/tables/best.ipynb #b9d3500e
 PARTS = MappingProxyType(dict( # metric of a row of Table 1 → the tasks it is made from
@@ -41,6 +49,7 @@ PARTS = MappingProxyType(dict( # metric of a row of Table 1 → the tasks it is 
 class Assembled(Cell):
     "A row of Table 1, made from the best rows of other tables."
     parts: tuple = () # of `Cell`: the best rows of its tasks
+    sides: tuple = () # for each half of the groups the rows that are best on it; (): no halves
 
     @property
     def how(self): return p_of if self.row.metric == 'P' else mean_of # what is made of the parts' scores
@@ -56,18 +65,30 @@ class Assembled(Cell):
     @cached_property
     def metrics(self):
         if not self.parts: return {}
-        held, constants = [p.held_draws for p in self.parts], [p.metrics['constant'] for p in self.parts]
-        held = None if None in held else numbers(self._together(held))
+        constants = [p.metrics['constant'] for p in self.parts]
         constant = None if None in constants else self.how(*constants)
-        by = self.parts[0].metrics.get('held_out_by')
-        return dict(metric=self.row.metric, ours=numbers(self.draws), held_out=held, held_out_by=by, constant=constant,
-                    post={})
+        crossed = [_crossed(*side) for side in zip(*self.sides)]
+        return dict(metric=self.row.metric, ours=numbers(self.draws), cross_fit=self._numbers(crossed),
+                    held_out=self._numbers([p.boot('held_out') for p in self.parts]), constant=constant, post={})
+
+    def _numbers(self, scores): return numbers(self._together(scores)) if scores and None not in scores else None
+
+def _crossed(zero, one):
+    "The score of two rows: each half of the groups by the row, and its epoch, that is best on the other; None: none."
+    task, out = zero.row.task, []
+    for seed in range(min(len(zero.seeds), len(one.seeds))):
+        sides = zero.predictions(seed, 'half_0', task), one.predictions(seed, 'half_1', task)
+        p = crossed(*sides)
+        if p is None or len(sides[0].group) != len(sides[1].group): return None
+        out.append(bootstrap({task: p.pred}, p.y, p.group, task))
+    return combine(out) if out else None
 
 # %% ../../nbs/tables/best.ipynb #9f583648
 def assemble(
     row:Row, # of Table 1
     best:dict, # of `best_cells`
     out:str|Path, # output folder
+    halves:tuple=(), # of `best_cells`, for each half of the groups
 ) -> Assembled:
     "A row of Table 1; the challenge's own baseline is quoted."
     tasks = PARTS.get(row.metric, ())
@@ -75,7 +96,9 @@ def assemble(
     if row.task == 'MTL-baseline': return Assembled(row, [], Path(out), 'quoted, not re-run')
     if missing: return Assembled(row, [], Path(out), f"not run: no row of {', '.join(missing)} is there")
     parts = tuple(best[t] for t in tasks)
-    return Assembled(row, [r for p in parts for r in p.requests], Path(out), parts=parts)
+    sides = tuple(tuple(b[t] for t in tasks) for b in halves if set(tasks) <= set(b))
+    return Assembled(row, [r for p in parts for r in p.requests], Path(out), parts=parts,
+                     sides=sides if len(sides) == 2 else ())
 
 def best_table(
     rows:list, # of `Row`: those of Table 1
@@ -84,5 +107,5 @@ def best_table(
     out:str|Path, # output folder
 ) -> Table:
     "Table 1, from whatever rows of the other tables are there."
-    best = best_cells(cells)
-    return Table(1, {r.id: assemble(r, best, out) for r in rows}, data, {c.row.id: c for c in cells}, out)
+    best, *halves = (best_cells(cells, half) for half in (None, 0, 1))
+    return Table(1, {r.id: assemble(r, best, out, halves) for r in rows}, data, {c.row.id: c for c in cells}, out)

@@ -16,7 +16,6 @@ import pandas as pd
 from ..files import InputError
 from ..runs.record import code_digest, read_record
 from .rows import row as row_of
-from ..train.scores import CROSSED, UNTOUCHED
 
 # %% ../../nbs/tables/history.ipynb #3b43a9ba
 COMMANDS = dict( # kind of run → the command that makes it
@@ -82,10 +81,9 @@ def history(
 ) -> str: # some lines of text
     "Where a cell's number came from; an unknown row or folder raises `InputError`."
     c, seen = _line(id, out), set()
-    shown = {k: c[k] or '–' for k in ('paper', 'ours', 'lo', 'hi', 'held_out')}
+    shown = {k: c[k] or '–' for k in ('paper', 'ours', 'lo', 'hi', 'cross_fit', 'held_out')}
     what = [c.task, c.metric, c.fuse and f'fuse {c.fuse}', c.joint and f'joint {c.joint}', c.S and f'S={c.S}, W={c.W}']
-    by = UNTOUCHED['cross_fit' if CROSSED in c.data else 'held_out']
-    scores = 'paper {paper}   ours {ours} [{lo}, {hi}]   {by} {held_out}'.format(by=by, **shown)
+    scores = 'paper {paper}   ours {ours} [{lo}, {hi}]   cross-fit {cross_fit}   held out {held_out}'.format(**shown)
     lines = [f"{id}: {', '.join(filter(None, what))}", f'  {scores}   {c.scored} frames', f'  data: {c.data}']
     for name in c.runs.split(): lines += _chain(name, out, c.task, seen)
     return '\n'.join(lines)

@@ -48,15 +48,16 @@ def row_label(
 
 # %% ../../nbs/tables/plots.ipynb #2260f3c2
 def _scores_of(cells):
-    "Score, interval, held-out score, constant and paper of every cell; NaN where there is none."
+    "Scores, interval, constant and paper of every cell; NaN where there is none."
     def one(c):
-        ours, held = c.metrics.get('ours') or {}, c.metrics.get('held_out') or {}
-        return dict(ours=ours.get('score'), lo=ours.get('lo'), hi=ours.get('hi'), held_out=held.get('score'),
-                    constant=c.metrics.get('constant'), paper=c.row.paper)
-    columns = ['ours', 'lo', 'hi', 'held_out', 'constant', 'paper']
+        ours, cross, held = (c.metrics.get(k) or {} for k in ('ours', 'cross_fit', 'held_out'))
+        return dict(ours=ours.get('score'), present=ours.get('present'), lo=ours.get('lo'), hi=ours.get('hi'),
+                    cross_fit=cross.get('score'), held_out=held.get('score'), constant=c.metrics.get('constant'),
+                    paper=c.row.paper)
+    columns = ['ours', 'present', 'lo', 'hi', 'cross_fit', 'held_out', 'constant', 'paper']
     return pd.DataFrame([one(c) for c in cells], columns=columns, dtype=float)
 
-def _bars(f): return np.stack([f.ours - f.lo, f.hi - f.ours]).clip(0) # lengths of the two halves of each interval
+def _bars(f): return np.stack([f.present - f.lo, f.hi - f.present]).clip(0) # lengths of the two halves of each interval
 
 def _source(table):
     "What the numbers are of; no path gets into a picture."
@@ -73,23 +74,28 @@ def _bands(ax, tasks):
         if known.index(task) % 2: ax.axhspan(i - .5, i + .5, color='.95', lw=0, zorder=0)
 
 # %% ../../nbs/tables/plots.ipynb #0ca854fe
-def _marks(ax, f, untouched):
+def _marks(ax, f):
     "Draw every number of `_scores_of`, one row below the other."
     y = np.arange(len(f))
-    ax.errorbar(f.ours, y, xerr=_bars(f), fmt='o', color=INK['ours'], ms=5, lw=1.2, label='ours, 95% over groups')
-    ax.plot(f.held_out, y, 'o', mfc='white', color=INK['ours'], ms=5, label=untouched)
+    ax.errorbar(f.present, y, xerr=_bars(f), fmt='o', color=INK['ours'], ms=5, lw=1.2, label='ours, 95% over groups')
+    capped = f.present > f.ours + 1e-6
+    if capped.any():
+        ax.plot(f.ours[capped], y[capped], 'x', color=INK['ours'], ms=5, label='classes that never occur as 0')
+    for name, mark in (('cross_fit', 'o'), ('held_out', 's')):
+        if f[name].notna().any():
+            ax.plot(f[name], y, mark, mfc='white', color=INK['ours'], ms=5, label=name.replace('_', '-'))
     ax.plot(f.paper, y, 'D', color=INK['paper'], ms=4.5, label='paper')
     ax.plot(f.constant, y, '|', color=INK['constant'], ms=9, label='constant')
 
 def plot_paper_vs_ours(
     table:Table,
 ): # matplotlib figure
-    "Every row: the paper's number, ours with its interval, the held-out score, and what a constant gets."
+    "Every row: the paper's number, ours with its interval, the cross-fit and held-out scores, what a constant gets."
     cells = list(table.cells.values())
     f, labels = _scores_of(cells), [row_label(c.row) for c in cells]
     fig, ax = plt.subplots(figsize=(8, .23 * len(f) + 1.2), layout='constrained')
     _bands(ax, [c.row.task for c in cells])
-    _marks(ax, f, table.untouched)
+    _marks(ax, f)
     left = 0 if f.isna().all(axis=None) else f.min(axis=None)
     for i, c in enumerate(cells):
         if not c.metrics: ax.text(left, i, c.status.split(':')[0], fontsize=7, color='.4', va='center')
@@ -145,18 +151,18 @@ def fusion_gains(
     out = []
     for d in differences(table).dropna(subset='ours').itertuples():
         r = table.cells[d.row].row
-        if d.control not in ('', *FUSED_CONTROLS): continue
+        if d.control not in ('', *FUSED_CONTROLS) or d.baseline != r.baseline: continue
         setting = '+'.join(r.fuse) or d.control.replace('module', 'module only') or 'nothing'
         if table.number == 5: setting += f", joint {'+'.join(r.joint)}, S={r.S}"
-        numbers = dict(ours=d.ours, lo=d.lo, hi=d.hi, paper=d.paper)
+        numbers = dict(ours=d.ours, lo=d.lo, hi=d.hi, called=d.called, paper=d.paper)
         out.append(dict(setting=setting, target=d.task, **numbers, control=d.control))
-    df = pd.DataFrame(out, columns=['setting', 'target', 'ours', 'lo', 'hi', 'paper', 'control'])
+    df = pd.DataFrame(out, columns=['setting', 'target', 'ours', 'lo', 'hi', 'called', 'paper', 'control'])
     return df.sort_values('control', key=lambda c: c != '', kind='stable', ignore_index=True)
 
 # %% ../../nbs/tables/plots.ipynb #a8198b96
 def _gain_text(d):
-    "Ours, a star where its interval excludes zero, and the paper's gain in brackets."
-    star, paper = '*' if d.lo > 0 or d.hi < 0 else '', '' if pd.isna(d.paper) else f' ({d.paper:+.3f})'
+    "Ours, a star where it is called, and the paper's gain in brackets."
+    star, paper = '*' if d.called else '', '' if pd.isna(d.paper) else f' ({d.paper:+.3f})'
     return f'{d.ours:+.3f}{star}{paper}'
 
 def plot_fusion_gains(
@@ -175,7 +181,7 @@ def plot_fusion_gains(
                     cbar=False, annot_kws=dict(fontsize=7), ax=ax)
     else: ax.text(.5, .5, 'no row has a number yet', ha='center', va='center')
     ax.set(xlabel='', ylabel='')
-    ax.set_title('gain over the baseline row: ours (paper); *: the interval excludes 0', fontsize=8, loc='right')
+    ax.set_title('gain over the baseline row: ours (paper); *: called', fontsize=8, loc='right')
     ax.tick_params(length=0, labelsize=8)
     _footnote(fig, table)
     return fig

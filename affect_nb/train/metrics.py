@@ -1,4 +1,4 @@
-"""The scores of the paper over the whole set, with intervals by resampling persons
+"""The scores of the paper over the whole set
 
 Docs: https://affect-nb.github.io/affect_nb/train/metrics.html.md"""
 
@@ -6,7 +6,7 @@ Docs: https://affect-nb.github.io/affect_nb/train/metrics.html.md"""
 
 # %% auto #0
 __all__ = ['METRICS', 'ccc', 'f1_expr', 'f1_au', 'f1_basic6', 'compound_of', 'f1_ce7', 'of_task', 'Metric', 'p_of', 'p_mtl',
-           'scores', 'Bootstrap', 'interval', 'bootstrap', 'Difference', 'paired', 'constant_score', 'halves']
+           'scores', 'constant_score']
 
 # %% ../../nbs/train/metrics.ipynb #e6592fa8
 from collections.abc import Mapping
@@ -55,6 +55,12 @@ def _f1(counts):
     "Macro F1 `(…)` of the counts `(…, k, 4)`, over the classes that are annotated at all."
     tp, wrong, there = counts[..., 0], counts[..., 1] + counts[..., 2], counts[..., 3] > 0
     return (2*tp/np.maximum(2*tp + wrong, 1)*there).sum(-1)/np.maximum(there.sum(-1), 1)
+
+def _f1_occurring(counts):
+    "The same over the classes that have a positive label; NaN where none has."
+    tp, wrong, there = counts[..., 0], counts[..., 1] + counts[..., 2], counts[..., 0] + counts[..., 2] > 0
+    total = (2*tp/np.maximum(2*tp + wrong, 1)*there).sum(-1)
+    return np.where(there.any(-1), total/np.maximum(there.sum(-1), 1), nan)
 
 def _total(counts, scored): return float(_f1(counts.sum(0))) if scored.any() else nan
 
@@ -193,6 +199,7 @@ class Metric:
     score:callable # (pred, targ) → float
     parts:callable=field(repr=False) # (pred, targ) → what is summed `(n, …)`, and where a frame is scored `(n,)`
     value:callable=field(repr=False) # sums `(…)` → score
+    occurring:callable=field(repr=False) # sums `(…)` → score over the classes that have a positive label
 
     def __call__(self,
         pred, # dictionary task → array, `(n, 21)`, or the array of this task
@@ -201,12 +208,12 @@ class Metric:
         return self.score(of_task(pred, self.task), of_task(targ, self.task))
 
 METRICS = MappingProxyType(dict(
-    V=Metric('ccc_v', 'V', ccc, _moments, _ccc),
-    A=Metric('ccc_a', 'A', ccc, _moments, _ccc),
-    EXPR=Metric('f1_expr', 'EXPR', f1_expr, _expr, _f1),
-    AU=Metric('f1_au', 'AU', f1_au, _au, _f1),
-    CE=Metric('f1_basic6', 'CE', f1_basic6, _basic6, _f1),
-    CE7=Metric('f1_ce7', 'CE', f1_ce7, _ce7, _f1)))
+    V=Metric('ccc_v', 'V', ccc, _moments, _ccc, _ccc),
+    A=Metric('ccc_a', 'A', ccc, _moments, _ccc, _ccc),
+    EXPR=Metric('f1_expr', 'EXPR', f1_expr, _expr, _f1, _f1_occurring),
+    AU=Metric('f1_au', 'AU', f1_au, _au, _f1, _f1_occurring),
+    CE=Metric('f1_basic6', 'CE', f1_basic6, _basic6, _f1, _f1_occurring),
+    CE7=Metric('f1_ce7', 'CE', f1_ce7, _ce7, _f1, _f1_occurring)))
 
 # %% ../../nbs/train/metrics.ipynb #3f4164c5
 def p_of(
@@ -233,99 +240,6 @@ def scores(
     found = {m.name: m(pred, targ) for m in METRICS.values() if m.task in pred}
     return found | (dict(P=p_mtl(pred, targ)) if set(TASKS[:4]) <= set(pred) else {})
 
-# %% ../../nbs/train/metrics.ipynb #e3d50ecf
-def _weights(groups, draws, seed):
-    "How often each group is drawn, `(c, g)` at a time, for `draws` draws in all."
-    rng, step = np.random.default_rng([seed, groups]), max(1, 2_000_000//groups)
-    for first in range(0, draws, step):
-        c = min(step, draws - first)
-        pick = rng.integers(groups, size=(c, groups)) + groups*np.arange(c)[:, None]
-        yield np.bincount(pick.ravel(), minlength=c*groups).reshape(c, groups).astype(float)
-
-def _by_group(parts, code, groups):
-    "Sums `(g, …)` of `parts` `(n, …)` over the frames of each group."
-    order, flat = np.argsort(code, kind='stable'), parts.reshape(len(parts), -1)
-    starts = np.searchsorted(code[order], np.arange(groups))
-    return np.add.reduceat(flat[order], starts, axis=0, dtype=float).reshape(groups, *parts.shape[1:])
-
-# %% ../../nbs/train/metrics.ipynb #2e730734
-@dataclass(frozen=True, eq=False)
-class Bootstrap:
-    "A score with its interval; `draws` is kept for comparisons."
-    metric:str # name of the metric
-    score:float # over all frames
-    lo:float # 2.5% of the draws
-    hi:float # 97.5% of the draws
-    draws:np.ndarray # `(draws,)`
-    groups:tuple # names, sorted
-    scored:np.ndarray # annotated frames of each group `(g,)`
-    seed:int
-
-    def __repr__(self):
-        return (f'{self.metric} {self.score:.4f} [{self.lo:.4f}, {self.hi:.4f}], '
-                f'{self.scored.sum():,} frames of {np.count_nonzero(self.scored):,} groups')
-
-def interval(
-    draws:np.ndarray, # `(draws,)`; NaN: nothing was scored
-) -> list: # 2.5% and 97.5% of the draws
-    "The 95% interval of some draws."
-    known = draws[~np.isnan(draws)]
-    return [float(q) for q in np.quantile(known, (.025, .975))] if len(known) else [nan, nan]
-
-# %% ../../nbs/train/metrics.ipynb #ed881edf
-def bootstrap(
-    pred, # as for a `Metric`
-    targ, # as for a `Metric`
-    group:np.ndarray, # `(n,)` name of each frame's person or clip
-    task:str, # a key of `METRICS`
-    draws:int=1000, # number of resamples
-    seed:int=0, # rows that are compared need the same seed
-) -> Bootstrap: # score, lo, hi, and the draws
-    "Score of `task` with a 95% interval over resampled groups."
-    m = METRICS[task]
-    code, names = pd.factorize(np.asarray(group, object), sort=True)
-    parts, scored = m.parts(of_task(pred, m.task), of_task(targ, m.task))
-    if len(code) != len(parts):
-        raise InputError(f'{len(code)} groups but {len(parts)} frames: name the group of every frame')
-    if (code < 0).any(): raise InputError(f'{(code < 0).sum()} frames have no group: fill the column `group`')
-    sums = _by_group(parts, code, len(names))
-    flat = sums.reshape(len(names), -1)
-    drawn = np.full(draws, nan)
-    if scored.any():
-        weights = _weights(len(names), draws, seed)
-        drawn = np.concatenate([m.value((w @ flat).reshape(len(w), *sums.shape[1:])) for w in weights])
-    per_group = np.bincount(code, scored, len(names)).astype(int)
-    return Bootstrap(m.name, m(pred, targ), *interval(drawn), drawn, tuple(names), per_group, seed)
-
-# %% ../../nbs/train/metrics.ipynb #a7132286
-@dataclass(frozen=True)
-class Difference:
-    "Row minus baseline, with its 95% interval."
-    diff:float # of the scores over all frames
-    lo:float # 2.5% of the draws' differences
-    hi:float # 97.5%
-    note:str='' # what the comparison lacks; '' = nothing
-
-    def __repr__(self):
-        note = f' ({self.note})' if self.note else ''
-        return f'{self.diff:+.4f} [{self.lo:+.4f}, {self.hi:+.4f}]{note}'
-
-def paired(
-    a:Bootstrap, # the row
-    b:Bootstrap, # its baseline
-) -> Difference: # `a` - `b`
-    "Difference of two rows on the same draws; other groups, seeds, draws or metrics raise `InputError`."
-    if a.metric != b.metric: raise InputError(f'{a.metric} and {b.metric} are different metrics and have no difference')
-    if a.groups != b.groups:
-        other = sorted(set(a.groups) ^ set(b.groups))
-        raise InputError(f"the rows were scored on different groups ('{other[0]}' is in one only, "
-                         f"{len(other)} in all): score both on the same data")
-    if (a.seed, len(a.draws)) != (b.seed, len(b.draws)):
-        raise InputError('the rows were drawn with other seeds or numbers of draws')
-    same = (a.scored == b.scored).all()
-    note = '' if same else f'scored on different frames: {a.scored.sum():,} against {b.scored.sum():,}'
-    return Difference(a.score - b.score, *interval(a.draws - b.draws), note)
-
 # %% ../../nbs/train/metrics.ipynb #56b3e1c8
 def constant_score(
     task:str, # a key of `METRICS`
@@ -341,12 +255,3 @@ def constant_score(
     counts, _ = m.parts(np.zeros(len(targ)), targ)
     frames = (counts[..., 0] + counts[..., 2]).sum(0)
     return m(np.full(k, frames.argmax()), val) if frames.any() else nan
-
-# %% ../../nbs/train/metrics.ipynb #fe2857c8
-def halves(
-    group:np.ndarray, # `(n,)` person or clip of each frame
-) -> np.ndarray: # `(n,)` 0 or 1; all 0 when there is one group only
-    "Split the groups into two halves, at random but always the same."
-    names, code = np.unique(np.asarray(group, str), return_inverse=True)
-    order = np.random.default_rng(0).permutation(len(names))
-    return (np.argsort(order) % 2)[code]

@@ -169,31 +169,31 @@ def apply_postprocess(
 # %% ../../nbs/train/postprocess.ipynb #ce785dfd
 def postprocess(
     task:str, # name from `TASKS`
-    pred:np.ndarray, # its predictions `(n, k)`
+    preds:list, # two of its predictions `(n, k)`: by what was chosen on half 0, and on half 1
     y:np.ndarray, # targets `(n, 21)`, or those of `task`; NaN = not annotated
     video:np.ndarray, # `(n,)`
     frame:np.ndarray, # `(n,)`
-    half:np.ndarray, # `(n,)` 0 or 1: the half that a frame's group is in, as from `train.metrics.halves`
+    half:np.ndarray, # `(n,)` 0 or 1: the half that a frame's group is in, as from `train.intervals.halves`
 ) -> dict|None: # as from `apply_postprocess`, and `fitted`: on half 0 and on half 1; None: a half has no labels
-    "Each half of the groups, after the steps that were fitted on the other half."
-    pred, y, video, frame, half = map(np.asarray, (pred, y, video, frame, half))
-    y = of_task(y, task)
+    "Each half of the groups, after what was chosen and fitted on the other half."
+    y, video, frame, half = map(np.asarray, (of_task(y, task), video, frame, half))
     sides = [half == h for h in (0, 1)]
     if any(np.isnan(y[s]).all() for s in sides): return None
-    fitted = [fit_postprocess(task, pred[s], y[s], video[s], frame[s]) for s in sides]
-    return cross_apply(task, fitted, pred, video, frame, half) | dict(fitted=fitted)
+    fitted = [fit_postprocess(task, p[s], y[s], video[s], frame[s]) for p, s in zip(preds, sides)]
+    return cross_apply(task, fitted, preds, video, frame, half) | dict(fitted=fitted)
 
 def cross_apply(
     task:str, # name from `TASKS`
     fitted:list, # what was fitted on half 0 and on half 1
-    pred:np.ndarray, # `(n, k)`
+    preds:list, # as for `postprocess`
     video:np.ndarray, # `(n,)`
     frame:np.ndarray, # `(n,)`
     half:np.ndarray, # `(n,)` 0 or 1
 ) -> dict: # as from `apply_postprocess`
     "Each half after the steps that were fitted on the other half."
     out = {}
-    for h, f in ((0, fitted[1]), (1, fitted[0])):
-        for k, p in apply_postprocess(task, f, pred[half == h], video[half == h], frame[half == h]).items():
-            out.setdefault(k, np.empty_like(pred))[half == h] = p
+    for h in (0, 1):
+        other = half == 1 - h
+        for k, p in apply_postprocess(task, fitted[h], preds[h][other], video[other], frame[other]).items():
+            out.setdefault(k, np.empty_like(preds[h]))[other] = p
     return out
