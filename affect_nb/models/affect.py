@@ -50,8 +50,8 @@ class AffectModel(nn.Module):
         mean, std = getattr(backbone, 'mean', FACE_MEAN), getattr(backbone, 'std', FACE_STD)
         self.preprocessing = dict(img_size=getattr(backbone, 'img_size', None), mean=mean, std=std)
         self.dropout, self._temporal, self._learns = nn.Dropout(dropout), temporal, None
-        self.device_batch = None # images that the backbone sees at once; None: all of a batch
-        self.compiled = None # of `compile_backbone`; None: the backbone as it is
+        self.device_batch = None # images that the backbone sees at once; None: all
+        self.compiled = None # of `compile_backbone`; None: the backbone
         self.flip = False # predict a frame with its mirror image
 
     def _start_heads(self):
