@@ -210,8 +210,8 @@ def fit_affect(
     lr:float=1e-5, # of the heads
     layer_decay:float=1., # factor from one block to the one below it
     choose:str='best', # a name from `CHOOSE`
-    ema:float=0., # decay of the average of the weights that is scored and kept, 0…1; 0: the weights themselves
     cbs:tuple=(), # further callbacks
+    ema:float=0., # decay of the average of the weights that is scored and kept, 0…1; 0: the weights themselves
     **kwargs, # of `train.loop.fit`: `schedule`, `warmup`, `seed`, `live`
 ) -> Scores: # its `history` is the log; see `predictions`, `of_half`, `load_best`
     "Train, scoring the whole validation set after each epoch."
