@@ -7,7 +7,7 @@ Docs: https://affect-nb.github.io/affect_nb/sweep/outcome.html.md"""
 # %% auto #0
 __all__ = ['cross_fitted', 'Outcome']
 
-# %% ../../nbs/sweep/outcome.ipynb #70d1cad5
+# %% ../../nbs/sweep/outcome.ipynb #9a7d8e11
 import json
 from dataclasses import dataclass
 
@@ -22,30 +22,22 @@ from .search import Search
 from ..tables.files import to_markdown, write_table
 from ..tables.sheet import Sheet, as_text, sheet
 from ..tables.table import Table
-from ..train.metrics import METRICS, bootstrap, halves, paired
-from ..train.scores import numbers
+from ..train.intervals import bootstrap, paired
+from ..train.metrics import METRICS
+from ..train.scores import crossed, numbers
 
-# %% ../../nbs/sweep/outcome.ipynb #d6cb905e
+# %% ../../nbs/sweep/outcome.ipynb #3821bdf4
 def cross_fitted(
     cells:list, # of `Cell`: one task, the same frames
-) -> tuple|None: # `Predictions`, and the rows' ids of half 0 and half 1; None: a half has nothing to choose by
-    "Each half of the groups as the cell predicts it that is best on the other half."
-    task, splits = cells[0].row.task, ('cross_fit', 'val')
-    split = next(s for s in splits if s == 'val' or all(c.predictions(0, s, task) for c in cells))
-    p = cells[0].predictions(0, split, task)
-    if p is None: return None
-    half = halves(p.group)
-    def on(h, cell):
-        pred = cell.predictions(0, split, task)
-        return METRICS[task](pred.pred[half == h], pred.y[half == h])
-    if not all((half == h).any() for h in (0, 1)): return None
-    scores = [[on(h, c) for c in cells] for h in (0, 1)]
-    if not np.isfinite(scores).all(): return None
-    zero, one = cells[int(np.argmax(scores[1]))], cells[int(np.argmax(scores[0]))]
-    pred = np.where(half[:, None] == 0, zero.predictions(0, split, task).pred, one.predictions(0, split, task).pred)
-    return p._replace(pred=pred), (zero.row.id, one.row.id)
+) -> tuple|None: # `Predictions`, and the ids of the rows that half 0 and half 1 have chosen; None: a half can't choose
+    "Each half of the groups as the cell predicts it that is best on the other half, by the epoch that is best there."
+    task = cells[0].row.task
+    scores = [[c.records[0]['metrics'][task]['chosen'][h] for c in cells] for h in (0, 1)]
+    if any(None in of_half for of_half in scores): return None
+    zero, one = (cells[int(np.argmax(of_half))] for of_half in scores)
+    return crossed(zero.predictions(0, 'half_0', task), one.predictions(0, 'half_1', task)), (zero.row.id, one.row.id)
 
-# %% ../../nbs/sweep/outcome.ipynb #d952a354
+# %% ../../nbs/sweep/outcome.ipynb #2c60777b
 @dataclass
 class Outcome:
     "What a search has found."
@@ -71,15 +63,15 @@ def winner(self:Outcome) -> Sheet: # what, trial, score, lo, hi
         add('chosen and scored on all groups', best.row.id, best.metrics['ours'])
         if found := cross_fitted(cells):
             p, ids = found
-            crossed = bootstrap({task: p.pred}, p.y, p.group, task)
-            luck = paired(best.draws, crossed)
-            add('chosen on one half, scored on the other', ', '.join(dict.fromkeys(ids)), numbers(crossed))
+            across = bootstrap({task: p.pred}, p.y, p.group, task)
+            luck = paired(best.draws, across)
+            add('chosen on one half, scored on the other', ', '.join(dict.fromkeys(ids)), numbers(across))
             add('difference: its luck', '', dict(score=luck.diff, lo=luck.lo, hi=luck.hi))
-        if best.metrics['held_out_by'] == 'held_out': add('on the held-out part', best.row.id, best.metrics['held_out'])
+        if best.metrics['held_out']: add('on the held-out part', best.row.id, best.metrics['held_out'])
     caption = f'{self.metric} of the best of {len(cells)} trials that trained to the end'
     return sheet(pd.DataFrame(lines, columns='what trial score lo hi'.split()), caption)
 
-# %% ../../nbs/sweep/outcome.ipynb #e622a06f
+# %% ../../nbs/sweep/outcome.ipynb #fe5937e4
 @patch
 def importance(self:Outcome) -> Sheet: # name, share 0…1, best; empty with fewer than four scores, or all the same
     "What mattered, and the best trial's values."
@@ -92,7 +84,7 @@ def importance(self:Outcome) -> Sheet: # name, share 0…1, best; empty with few
         rows = [dict(name=k, share=float(v), best=json.dumps(best[k])) for k, v in shares.items()]
     return sheet(pd.DataFrame(rows, columns=['name', 'share', 'best']), f'What mattered, over {len(full)} trials')
 
-# %% ../../nbs/sweep/outcome.ipynb #a290e3ff
+# %% ../../nbs/sweep/outcome.ipynb #37c59b70
 @patch
 def frame(self:Outcome) -> pd.DataFrame: # trial, state, score, lo, hi, held_out, the names, epochs, run, why
     "The trials, the best first, those that were ended or failed last."
@@ -113,7 +105,7 @@ def sheet(self:Outcome) -> Sheet: # of texts; trials lead to their runs
     counts = ', '.join(f'{n} {state}' for state, n in df['state'].value_counts().items())
     return sheet(df, f'{len(df)} trials: {counts}', {t.id: t.run for t in self.full})
 
-# %% ../../nbs/sweep/outcome.ipynb #f90af61b
+# %% ../../nbs/sweep/outcome.ipynb #981cd5c5
 @patch
 def lines(self:Outcome) -> list: # of texts
     "The search for a terminal."
@@ -143,7 +135,7 @@ def plot(self:Outcome): # matplotlib Figure
     plt.close(fig)
     return fig
 
-# %% ../../nbs/sweep/outcome.ipynb #266f849f
+# %% ../../nbs/sweep/outcome.ipynb #75925399
 @patch(as_prop=True)
 def table(self:Outcome) -> Table:
     "The complete trials as a table."
