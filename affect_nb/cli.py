@@ -290,7 +290,8 @@ def score_any(
     maps:Annotated[list[str], option(
         'whose columns they are (affect, run, openface, py-feat, emotiefflib, or a YAML file), or ours=theirs such as '
         'valence=V; can be repeated; empty: seen from the columns', '--map')]=(),
-    by:Annotated[list[str], option('a column of the labels that is an attribute of persons; can be repeated', '--by')]=(),
+    by:Annotated[list[str], option(
+        'a column of the labels that is an attribute of persons; can be repeated', '--by')]=(),
     split:Annotated[str, option('of the labels that is scored: train, val, held_out or test; empty: all')]='',
     out:Annotated[str, option('a table to write, .csv or .md; empty: none')]='',
 ):

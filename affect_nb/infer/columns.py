@@ -64,6 +64,7 @@ def _check_ours(where, columns):
     odd = [c for c in columns if c not in _PLACE + _SAYS]
     if odd: raise InputError(f"{where}: '{odd[0]}' is none of our names: choose from {', '.join(_PLACE + _SAYS)}")
 
+# %% ../../nbs/infer/columns.ipynb #c01a0024
 def choose_map(
     there:list, # columns of a table
     given:list=(), # names of maps, YAML files, or 'ours=theirs'; (): the map that knows most of the columns
@@ -75,10 +76,11 @@ def choose_map(
     maps = [read_map(m) for m in named] or [read_map(m) for m in map_names()]
     best = max(maps, key=lambda m: sum(ours in _SAYS for ours in m.known(there)))
     missing = [t for t in pairs.values() if t not in there]
-    if missing: raise InputError(f"--map names the column '{missing[0]}', but there are {', '.join(map(str, there[:12]))}")
+    some = ', '.join(map(str, there[:12]))
+    if missing: raise InputError(f"--map names the column '{missing[0]}', but there are {some}: write one of them")
     best = best._replace(columns=best.known(there) | pairs)
     if not set(best.columns) & set(_SAYS):
-        raise InputError(f"no column of predictions is recognised among {', '.join(map(str, there[:12]))}: "
+        raise InputError(f"no column of predictions is recognised among {some}: "
                          "say which is which, such as --map valence=V")
     return best
 
@@ -115,6 +117,7 @@ def _read_any(path):
     if not files: raise InputError(f"{path}: no table here: give a file, a run, or a folder of <video>.csv")
     return pd.concat([_read_file(f).assign(source=f.stem) for f in files], ignore_index=True)
 
+# %% ../../nbs/infer/columns.ipynb #c01a0021
 def read_predictions_of(
     path:str|Path, # Parquet, CSV or TSV; a run; or a folder of <video>.csv
     given:list=(), # as for `choose_map`
@@ -159,6 +162,7 @@ def _with_columns(path, df, by):
     if lacks: raise InputError(f"{path} has no column '{lacks[0]}': name with --by a column of a table of labels")
     return df
 
+# %% ../../nbs/infer/columns.ipynb #c01a0022
 def _labels_of_folder(path):
     "The labels of a data set, of Aff-Wild2 without its images."
     within = root_and_below(path)
@@ -241,6 +245,7 @@ def _places(labels):
         for key in {(str(video), int(frame)), ('', path.parent.name, path.stem), ('', '', path.stem)}: put(key, i)
     return at
 
+# %% ../../nbs/infer/columns.ipynb #c01a0023
 def match(
     pred:pd.DataFrame, # of `read_predictions_of`
     labels:pd.DataFrame, # of `read_labels`
