@@ -70,7 +70,7 @@ class TemporalConvolution(nn.Module):
         mask:torch.Tensor|None=None, # `(b, s)` bool, True = real frame; None: all are
     ) -> torch.Tensor: # `(b, s, out_dim)`
         "Summarise each frame together with the frames before it."
-        return self.levels(F.leaky_relu(x, .1).mT).mT
+        return self.levels(F.leaky_relu(x, .1).transpose(1, 2)).transpose(1, 2)
 
 # %% ../../nbs/models/temporal.ipynb #6613165e
 class TemporalTransformer(nn.Module):
