@@ -7,7 +7,7 @@ Docs: https://affect-nb.github.io/affect_nb/infer/media.html.md"""
 # %% auto #0
 __all__ = ['MAX_FRAMES', 'is_picture', 'shown', 'read_picture', 'Frame', 'VideoFile', 'Input', 'find_sources']
 
-# %% ../../nbs/infer/media.ipynb #d5cf025c
+# %% ../../nbs/infer/media.ipynb #c66b3c1f
 import glob, os
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +19,7 @@ from fastcore.basics import patch
 from ..data.images import MAX_PIXELS, read_image
 from ..files import InputError
 
-# %% ../../nbs/infer/media.ipynb #4ed78e7c
+# %% ../../nbs/infer/media.ipynb #b2231bc5
 _READ = (b'\xff\xd8\xff', b'\x89PNG\r\n\x1a\n', b'BM') # as in training; WebP is looked for below
 _PNM = tuple(b'P%d' % n + end for n in range(1, 7) for end in (b'\n', b' ', b'\r'))
 _PILLOW = (b'II*\0', b'MM\0*', b'\0\0\0\x0cjP  ', *_PNM)
@@ -48,7 +48,7 @@ def shown(
     "A path as text."
     return os.fsencode(path).decode('utf-8', 'replace')
 
-# %% ../../nbs/infer/media.ipynb #7e00567d
+# %% ../../nbs/infer/media.ipynb #cc0d1ac9
 def read_picture(
     path:str|Path, # a picture
 ) -> np.ndarray: # `(h, w, 3)` uint8, RGB, upright
@@ -76,7 +76,7 @@ def _as_rgb(im):
     top = 65535 if im.mode.startswith('I') and x.max() > 255 else max(x.max(), 1)
     return np.repeat(np.clip(x * 255 / top, 0, 255).astype(np.uint8)[:, :, None], 3, 2)
 
-# %% ../../nbs/infer/media.ipynb #328ee220
+# %% ../../nbs/infer/media.ipynb #41a27fdf
 MAX_FRAMES = 200_000 # of a video: nearly two hours
 _CONTAINERS = ('mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,gif,h264,hevc,ivf,m4v,'
                'mxf,dv,mp3,wav,flac,aac,aiff,w64,amr') # those of sound are known, so that a sentence can say so
@@ -129,7 +129,7 @@ def _is_cover(stream):
     "Whether a stream is the picture on a record's sleeve."
     return bool(getattr(stream.disposition, 'value', 0) & 0x400)
 
-# %% ../../nbs/infer/media.ipynb #1371dba2
+# %% ../../nbs/infer/media.ipynb #6aae6123
 @patch(as_prop=True)
 def rate(self:VideoFile) -> float: # 0: unknown
     "Frames per second, on average."
@@ -180,12 +180,13 @@ def _upright(frame):
     if ratio and ratio != 1: image = cv2.resize(image, (max(1, round(image.shape[1] * float(ratio))), image.shape[0]))
     return np.ascontiguousarray(np.rot90(image, round(frame.rotation / 90) % 4))
 
-# %% ../../nbs/infer/media.ipynb #ac52f632
+# %% ../../nbs/infer/media.ipynb #9654c2bb
 @dataclass(frozen=True)
 class Input:
     "One video, one picture, or one folder of numbered crops."
     path:str # the file or folder
     kind:str # 'video', 'picture' or 'crops'
+    frames:int = 1 # how many there are, about; 0: unknown
 
     @cached_property
     def name(self): return shown(self.path).replace('\\', '/') # as the answers name it
@@ -214,7 +215,7 @@ def _files(given):
     if not found: raise InputError(f"{shown(given)}: no such file or folder: check the path")
     return found
 
-# %% ../../nbs/infer/media.ipynb #66f0bcce
+# %% ../../nbs/infer/media.ipynb #10ea2b92
 def find_sources(
     inputs:list, # files, folders and patterns
     aligned:bool=False, # pictures are aligned crops; numbered ones are frames
@@ -223,10 +224,13 @@ def find_sources(
     "What is asked about; a missing input, or nothing of use at all, raises `InputError`."
     sources, skipped = {}, {}
     for path in (f for given in inputs for f in _files(given)):
-        try: kind = _kind(path, max_frames)
+        try: kind, frames = _kind(path, max_frames)
         except InputError as e: skipped[shown(path)] = str(e).removeprefix(f'{shown(path)}: '); continue
-        if kind == 'picture' and aligned and _number(path): path, kind = os.path.dirname(path) or '.', 'crops'
-        sources.setdefault(path, Input(path, kind))
+        if kind == 'picture' and aligned and _number(path):
+            path, kind = os.path.dirname(path) or '.', 'crops'
+            frames = frames + sources[path].frames if path in sources else frames
+            sources[path] = Input(path, kind, frames)
+        sources.setdefault(path, Input(path, kind, frames))
     if not sources and len(skipped) == 1: raise InputError(': '.join(*skipped.items()))
     if not sources:
         first = ': '.join(next(iter(skipped.items())))
@@ -234,6 +238,6 @@ def find_sources(
     return list(sources.values()), skipped
 
 def _kind(path, max_frames):
-    "What a file is; neither a picture nor a video raises `InputError`."
-    if is_picture(path): return 'picture'
-    with VideoFile(path, max_frames): return 'video'
+    "What a file is, and of how many frames; neither a picture nor a video raises `InputError`."
+    if is_picture(path): return 'picture', 1
+    with VideoFile(path, max_frames) as video: return 'video', video.expected
