@@ -15,7 +15,8 @@ setup(
     author=cfg['author'], keywords=cfg['keywords'].split(),
     long_description=(here/'README.md').read_text(encoding='utf-8'), long_description_content_type='text/markdown',
     python_requires=f">={cfg['min_python']},<{cfg['max_python']}",
-    install_requires=lines('requirements'), extras_require=dict(dev=lines('dev_requirements')),
+    install_requires=lines('requirements'),
+    extras_require=dict(onnx=lines('onnx_requirements'), dev=lines('onnx_requirements') + lines('dev_requirements')),
     entry_points=dict(console_scripts=lines('console_scripts'), nbdev=['affect_nb=affect_nb._modidx:d']),
     packages=find_namespace_packages(include=['affect_nb*'], exclude=['*__pycache__*'])
              + [f'affect_nb.ablations{part}' for part in ('', '.runs', '.profiles')],

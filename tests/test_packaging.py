@@ -59,7 +59,7 @@ def test_dynamic_names_what_setup_supplies(given):
     assert set(PROJECT['project']['dynamic']) == fields
 
 
-@pytest.mark.parametrize('key', ['requirements', 'dev_requirements'])
+@pytest.mark.parametrize('key', ['requirements', 'onnx_requirements', 'dev_requirements'])
 def test_every_requirement_has_both_bounds(key):
     for line in filter(None, CFG[key].split('\n')):
         r = Requirement(line)

@@ -6,9 +6,9 @@ Docs: https://affect-nb.github.io/affect_nb/infer/portable.html.md"""
 
 # %% auto #0
 __all__ = ['CARRIED', 'Fitted', 'SavedEncoder', 'SavedModel', 'SavedFile', 'ChainConfig', 'training_record', 'write_bundle',
-           'read_bundle', 'fetch_bundle']
+           'read_bundle', 'fetch_bundle', 'push_bundle']
 
-# %% ../../nbs/infer/portable.ipynb #34c1ecc7
+# %% ../../nbs/infer/portable.ipynb #d0490f53
 import json, shutil
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,7 +19,8 @@ from safetensors.torch import save_file
 
 from ..files import InputError, write_atomically, write_text
 from .card import model_card
-from .chain import Chain, encoder_digest
+from .chain import Chain
+from .upstream import encoder_digest
 from ..labels import AUS, TASKS
 from ..models.affect import AffectConfig, create_model
 from ..models.encoder import (Checked, EncoderConfig, Preprocessing, create_encoder, load_strict,
@@ -28,7 +29,7 @@ from ..plugins import check_allowed
 from ..runs.privacy import hide_in, path_hider
 from ..runs.record import Record, file_digest, read_record
 
-# %% ../../nbs/infer/portable.ipynb #e3be694c
+# %% ../../nbs/infer/portable.ipynb #5a480f09
 _Probability = Annotated[float, Field(ge=0, le=1)]
 _Thresholds = Annotated[list[_Probability], Field(min_length=len(AUS), max_length=len(AUS))]
 _Kernel = Literal['box', 'gaussian']
@@ -70,7 +71,7 @@ class ChainConfig(Checked):
     about: dict[str, Any] # the record of the training
     files: dict[str, SavedFile]
 
-# %% ../../nbs/infer/portable.ipynb #9e804832
+# %% ../../nbs/infer/portable.ipynb #cd5d8f6c
 _TOLD = ('name', 'kind', 'digest', 'params', 'seed', 'data', 'encoder', 'notes', 'losses', 'versions', 'git', 'code')
 
 def _metrics(record):
@@ -96,7 +97,7 @@ def training_record(
     told |= dict(metrics=_metrics(chain.about), chain=list(_upstream(chain.folder, chain.about).values()))
     return hide_in(json.loads(json.dumps(told)), path_hider({}))
 
-# %% ../../nbs/infer/portable.ipynb #a9e0dab2
+# %% ../../nbs/infer/portable.ipynb #8272082b
 CARRIED = ('outside.safetensors',) # files beside a model that belong to it
 
 def _config(chain, files):
@@ -128,7 +129,7 @@ def write_bundle(
     write_text(folder/'README.md', model_card(config, folder.name))
     return folder
 
-# %% ../../nbs/infer/portable.ipynb #0537ec33
+# %% ../../nbs/infer/portable.ipynb #c2287f87
 def _check_files(folder, files):
     "Raise `InputError` naming the first file that is not as it was saved."
     for name, was in files.items():
@@ -176,7 +177,11 @@ def _check_reads(model, saved, encoders, where):
     raise InputError(f"{where}: its model of {'+'.join(saved.tasks)} doesn't fit the encoders it names: "
                      f"copy the whole folder again")
 
-# %% ../../nbs/infer/portable.ipynb #f0a7676d
+# %% ../../nbs/infer/portable.ipynb #2117b10b
+def _why(e):
+    "The first line of an error of network, disk, access rights or cache."
+    return str(e).strip().split('\n')[0].rstrip('.')[:120] or type(e).__name__
+
 def fetch_bundle(
     name:str, # 'owner/name' of a model on the hub
     **kwargs, # of `huggingface_hub.snapshot_download`: `revision`, `cache_dir`, `token`, `local_files_only`, …
@@ -185,6 +190,17 @@ def fetch_bundle(
     from huggingface_hub import snapshot_download
     wanted = ['config.json', 'model.safetensors', 'README.md', *CARRIED]
     try: return Path(snapshot_download(name, allow_patterns=wanted, **kwargs))
-    except Exception as e: # of network, disk, access rights or cache
-        why = str(e).strip().split('\n')[0].rstrip('.')[:120] or type(e).__name__
-        raise InputError(f"the model {name} can't be fetched ({why}): check the name, or give a folder") from None
+    except Exception as e:
+        raise InputError(f"the model {name} can't be fetched ({_why(e)}): check the name, or give a folder") from None
+
+def push_bundle(
+    chain:Chain, # what is sent
+    name:str, # 'owner/name' of a model on the hub; made if absent
+    private:bool=True, # whether only its owner sees a model that is made
+) -> str: # address
+    "Send a chain to the hub; what can't be sent raises `InputError`."
+    try: return str(chain.push_to_hub(name, private=private))
+    except InputError: raise
+    except Exception as e:
+        raise InputError(f"the model can't be sent to {name} ({_why(e)}): log in with 'hf auth login', and check name "
+                         f"and network") from None
