@@ -30,7 +30,7 @@ def what(out):
 
 def kill_in(trial, process, out):
     "Kill the command and its kernels while a trial trains."
-    until = time.time() + 600
+    until = time.time() + 3000
     while True:
         assert process.poll() is None and time.time() < until, process.communicate()
         now = trials(out)
@@ -73,11 +73,10 @@ def test_what_is_refused_before_anything_is_run(asked, tmp_path):
 @pytest.mark.slow
 def test_twenty_trials_killed_twice(asked, tmp_path):
     "The same parameters and scores as the search that was not killed."
+    def make(out): search(Sweep('smoke', out=str(out), workers=1), tmp_path/'space.yaml', 20, say=lambda text: None)
     whole = tmp_path/'whole'
-    done = affect(*asked(whole, 20))
-    assert done.returncode == 0, done.stdout + done.stderr
+    make(whole)
     killed = beside(whole, tmp_path/'killed')
     for trial in (4, 13): kill_in(trial, start(*asked(killed, 20)), killed)
-    done = affect(*asked(killed, 20))
-    assert done.returncode == 0 and what(killed) == what(whole), done.stderr
-    assert 'pruned' in [t['state'] for t in trials(whole)]
+    make(killed)
+    assert what(killed) == what(whole) and {'complete', 'pruned'} <= {t['state'] for t in trials(whole)}

@@ -25,6 +25,7 @@ from .ensure import ensure, sweep_lock, to_make
 from .progress import Progress
 from .why import why
 from ..tables.best import best_table
+from ..tables.ensemble import check_same_data, ensemble_of
 from ..tables.inputs import describe_data, not_applicable
 from ..tables.own import own_rows
 from ..tables.rows import Row, row, rows, steps
@@ -132,8 +133,16 @@ def cells(self:Sweep,
     needed, paper = {r.id: r for rs in tables.values() for r in rs}, {r.id for r in rows()}
     for r in list(needed.values()):
         for i in (*r.from_rows, *({r.baseline} & paper)):
-            if self._wants(row(i)): needed.setdefault(i, row(i))
+            if i not in needed and (not r.table or self._wants(row(i))): needed[i] = row(i)
+    for r in needed.values():
+        if r.from_rows and not r.table: check_same_data(r, {i: self._scored_on(needed[i]) for i in r.from_rows})
     return tables, {i: self.cell(r) for i, r in needed.items() if r.kind != 'assembled'}
+
+@patch
+def _scored_on(self:Sweep, row):
+    "Digest of the frames that a row is scored on."
+    project = self.project(row.data or self.data)
+    return project.compound_digest if row.kind == 'ce' else project.digest
 
 @patch
 def _wants(self:Sweep, row):
@@ -158,7 +167,9 @@ def tables(self:Sweep,
     if make:
         book = self._made(book, say)
         say(shared(book, self.out))
-    return [self._table(n, rs, book, data[n]) for n, rs in asked.items()]
+    made = [self._table(n, rs, book, data[n]) for n, rs in asked.items()]
+    for c in (c for t in made if t.number != 1 for c in t.cells.values() if c.row.from_rows): say('  ' + c.line())
+    return made
 
 @patch
 def _made(self:Sweep, book, say):
@@ -184,7 +195,9 @@ def _made(self:Sweep, book, say):
 def _table(self:Sweep, number, rows_, book, data):
     "A table from its cells; Table 1 from the best cells of the other tables, those of earlier calls included."
     if number == 5: book = book | self._beside(i for way in steps().values() for i in way.values() if i not in book)
-    if number != 1: return Table(number, {r.id: book[r.id] for r in rows_}, data, book, self.out)
+    if number != 1:
+        cells = {r.id: ensemble_of(r, book, self.out) if r.from_rows else book[r.id] for r in rows_}
+        return Table(number, cells, data, book, self.out)
     others = [r for r in rows() if r.kind != 'assembled' and r.id not in book and self._wants(r)]
     return best_table(rows_, [*book.values(), *map(self.cell, others)], data, self.out)
 

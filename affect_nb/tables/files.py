@@ -15,6 +15,7 @@ import pandas as pd
 
 from ..files import write_atomically
 from ..runs.privacy import path_hider, roots_of
+from .ensemble import seed_ensembles
 from .evidence import compounds, differences, kendall, postprocessing, verdicts
 from .table import Table
 
@@ -67,6 +68,7 @@ def _parts(table):
     parts = dict(differences=differences(table), postprocessing=postprocessing(table), claims=verdicts(table))
     parts['kendall'] = kendall(table)
     if len(seven := compounds(table)): parts['compounds'] = seven
+    if len(seeds := seed_ensembles(table)): parts['ensembles'] = seeds
     return {f'_{name}': part.assign(data=table.data) for name, part in parts.items()}
 
 def write_table(

@@ -23,7 +23,7 @@ from ..train.metrics import METRICS
 # %% ../../nbs/tables/own.ipynb #e30ca059
 # columns of a file of own rows
 OWN = ('row task baseline fuse joint temporal S W stage_epochs compound_share mixup cutmix '
-       'encoder loss data settings note').split()
+       'encoder loss data settings ensemble note').split()
 
 def _settings(text, loss):
     "Changes to the profile, as JSON."
@@ -47,6 +47,7 @@ def _own_row(texts):
         raise ValueError(f"row is '{name}', but must be a name of letters, digits, - and _, starting with a letter")
     if task not in TASKS:
         raise ValueError(f"task is '{task}', but a row is scored on one task: choose from {', '.join(TASKS)}")
+    if d['ensemble']: return _ensemble_row(d)
     if task == 'CE' and not d['stage_epochs']:
         raise ValueError('a row of the task CE needs stage_epochs and compound_share, such as 5 5 and 0 1')
     settings = _settings(d['settings'], d['loss'])
@@ -59,6 +60,16 @@ def _own_row(texts):
     elif temporal in FLAGS: temporal = r.temporal
     return replace(r, id=name, table=0, row=name, W=r.W or r.S, temporal=temporal, baseline=d['baseline'] or None,
                    encoder=d['encoder'], data=d['data'], settings=settings)
+
+def _ensemble_row(d):
+    "The `Row` of a line that averages others."
+    own = next((k for k, text in d.items() if text and k not in ('row', 'task', 'baseline', 'ensemble', 'note')), '')
+    if own: raise ValueError(f'{own} is given, but an ensemble is made of other rows: leave it out')
+    ids = [i.strip() for i in d['ensemble'].split('+')]
+    twice = next((i for i in ids if ids.count(i) > 1), None)
+    if twice: raise ValueError(f"ensemble names '{twice}' twice: weights are fitted, name each row once")
+    plain = parse_row(dict(table='1', row='1', task=d['task'], metric=METRICS[d['task']].name))
+    return replace(plain, id=d['row'], table=0, row=d['row'], from_rows=tuple(ids), baseline=d['baseline'] or None)
 
 # %% ../../nbs/tables/own.ipynb #b7ebf9b6
 def _names_in(x):
@@ -73,20 +84,34 @@ def _check_code(rows, allow):
         named = [r.encoder, r.temporal, r.data, json.loads(r.settings or '{}')]
         for name in _names_in(named): check_allowed(name, allow, where)
 
+def _known(where, id, what, mine):
+    "A row that another one names; an unknown one raises `InputError`."
+    if id in mine: return mine[id]
+    if id in {r.id for r in rows(controls=True)}: return row(id)
+    raise InputError(f"{where}: there is no {what} '{id}': name a row of this file, or one of the paper such as 2.10")
+
 def _paper_baselines(found):
-    "The rows of the paper that the user's rows name, by id."
-    mine, paper, theirs = {r.id: r for r in found.values()}, {r.id for r in rows(controls=True)}, {}
+    "The rows of the paper that the user's rows are compared with, by id."
+    mine, theirs = {r.id: r for r in found.values()}, {}
     for where, r in found.items():
         if not r.baseline: continue
-        if r.baseline not in mine and r.baseline not in paper:
-            raise InputError(f"{where}: there is no baseline '{r.baseline}': "
-                             f'name a row of this file, or one of the paper such as 2.10')
-        if r.baseline not in mine: theirs[r.baseline] = replace(row(r.baseline), baseline=None)
-        b = mine.get(r.baseline) or theirs[r.baseline]
+        b = _known(where, r.baseline, 'baseline', mine)
+        if b.id not in mine: theirs[b.id] = replace(b, baseline=None)
         if b.metric != r.metric:
             raise InputError(f'{where}: baseline {b.id} is scored by {b.metric}, row {r.id} by {r.metric}: '
                              f'choose one of the same task')
     return theirs
+
+def _check_ensembles(found):
+    "Raise `InputError` for rows that can't be averaged."
+    mine = {r.id: r for r in found.values()}
+    for where, r in found.items():
+        for part in (_known(where, i, 'row', mine) for i in r.from_rows):
+            if part.kind == 'assembled':
+                raise InputError(f'{where}: {part.id} is made of other rows itself: name those')
+            if part.metric != r.metric:
+                raise InputError(f'{where}: row {part.id} is scored by {part.metric}, ensemble {r.id} by {r.metric}: '
+                                 f'average rows of one task')
 
 # %% ../../nbs/tables/own.ipynb #a61fd1c1
 def own_rows(
@@ -102,5 +127,6 @@ def own_rows(
     found = rows_in(path, ('row', 'task'), OWN, _own_row)
     if not found: raise InputError(f'{path.name} has no row: add a line for each')
     theirs = _paper_baselines(found)
+    _check_ensembles(found)
     _check_code(found, allow)
     return [*theirs.values(), *found.values()]
