@@ -104,6 +104,7 @@ teaching.
 
 - The labels are what annotators **perceived** in a face. They are not what a person felt: expressions are posed,
   hidden, mixed, and differ with culture and situation. "Other" is whatever fitted none of the names.
+  [What the numbers mean, and how far to trust them](https://affect-nb.github.io/affect_nb/infer/meaning.html).
 - Scores are averages. Errors are larger for groups that were rare in the training data: skin tones, ages (children
   and the old most of all), facial differences, glasses, beards, scarves, and persons with facial palsy or autism.
   None of this was measured unless a table above says so: measure it on your own data (`affect score`) before you

@@ -154,8 +154,15 @@ def read_labels(
     if path.suffix.lower() in ('.csv', '.tsv', '.parquet'): df = _label_table(path, list(by))
     elif path.suffix.lower() == '.txt': df = read_mtl(path)
     elif path.is_dir(): df = _labels_of_folder(path)
-    else: df = open_project(path).frames
+    else: df = _of_project(path)
     return _with_columns(path, df, by)
+
+def _of_project(path):
+    "The labelled frames of a project, its compounds too."
+    project = open_project(path)
+    if not project.has_compound: return project.frames
+    df = project.compound()
+    return pd.concat([project.frames, df[~df['image'].isin(project.frames['image'])]], ignore_index=True)
 
 def _with_columns(path, df, by):
     lacks = [c for c in by if c not in df]
@@ -169,7 +176,7 @@ def _labels_of_folder(path):
     for d in within:
         if any((d/f).is_file() for f in FILES): return read_mtl(d)
     tasks = [(t, s) for t in ('VA', 'EXPR', 'AU') for s in ('train', 'val') if per_video_folder(path, t, s)]
-    if not tasks: return open_project(path).frames
+    if not tasks: return _of_project(path)
     parts = {}
     for t, s in tasks: parts.setdefault(t, []).append(read_per_video(path, t, s))
     keys = ['split', 'video', 'frame']
