@@ -7,7 +7,7 @@ Docs: https://affect-nb.github.io/affect_nb/infer/media.html.md"""
 # %% auto #0
 __all__ = ['MAX_FRAMES', 'is_picture', 'shown', 'read_picture', 'Frame', 'VideoFile', 'Input', 'find_sources']
 
-# %% ../../nbs/infer/media.ipynb #c66b3c1f
+# %% ../../nbs/infer/media.ipynb #0ed138ac
 import glob, os
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +19,7 @@ from fastcore.basics import patch
 from ..data.images import MAX_PIXELS, read_image
 from ..files import InputError
 
-# %% ../../nbs/infer/media.ipynb #b2231bc5
+# %% ../../nbs/infer/media.ipynb #7134affe
 _READ = (b'\xff\xd8\xff', b'\x89PNG\r\n\x1a\n', b'BM') # as in training; WebP is looked for below
 _PNM = tuple(b'P%d' % n + end for n in range(1, 7) for end in (b'\n', b' ', b'\r'))
 _PILLOW = (b'II*\0', b'MM\0*', b'\0\0\0\x0cjP  ', *_PNM)
@@ -48,7 +48,7 @@ def shown(
     "A path as text."
     return os.fsencode(path).decode('utf-8', 'replace')
 
-# %% ../../nbs/infer/media.ipynb #cc0d1ac9
+# %% ../../nbs/infer/media.ipynb #3cc03e0e
 def read_picture(
     path:str|Path, # a picture
 ) -> np.ndarray: # `(h, w, 3)` uint8, RGB, upright
@@ -76,7 +76,7 @@ def _as_rgb(im):
     top = 65535 if im.mode.startswith('I') and x.max() > 255 else max(x.max(), 1)
     return np.repeat(np.clip(x * 255 / top, 0, 255).astype(np.uint8)[:, :, None], 3, 2)
 
-# %% ../../nbs/infer/media.ipynb #41a27fdf
+# %% ../../nbs/infer/media.ipynb #051f8e58
 MAX_FRAMES = 200_000 # of a video: nearly two hours
 _CONTAINERS = ('mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,gif,h264,hevc,ivf,m4v,'
                'mxf,dv,mp3,wav,flac,aac,aiff,w64,amr') # those of sound are known, so that a sentence can say so
@@ -104,7 +104,7 @@ class VideoFile:
         self.stream = next((s for s in self.container.streams.video if not _is_cover(s)), None)
         try: self._check()
         except InputError: self.close(); raise
-        self.stream.thread_type = 'AUTO'
+        self.stream.thread_type, self.zero = 'AUTO', 0. # `zero` is the time of the first frame, once it is known
 
     def _check(self):
         "Is there something to see, and not too much of it?"
@@ -129,7 +129,7 @@ def _is_cover(stream):
     "Whether a stream is the picture on a record's sleeve."
     return bool(getattr(stream.disposition, 'value', 0) & 0x400)
 
-# %% ../../nbs/infer/media.ipynb #6aae6123
+# %% ../../nbs/infer/media.ipynb #af94242c
 @patch(as_prop=True)
 def rate(self:VideoFile) -> float: # 0: unknown
     "Frames per second, on average."
@@ -155,7 +155,7 @@ def frames(self:VideoFile,
             self.skipped[self.name] = f"what is behind its first {self.max_frames:,} frames: raise --max-frames"
             return
         time = None if frame.pts is None else float(frame.pts * frame.time_base)
-        if zero is None: zero = time or 0
+        if zero is None: zero = self.zero = time or 0.
         if time is None: time = zero + (number - 1) / (self.rate or 25)
         if number >= first: yield Frame(number, round(time - zero, 6), _upright(frame))
 
@@ -180,7 +180,7 @@ def _upright(frame):
     if ratio and ratio != 1: image = cv2.resize(image, (max(1, round(image.shape[1] * float(ratio))), image.shape[0]))
     return np.ascontiguousarray(np.rot90(image, round(frame.rotation / 90) % 4))
 
-# %% ../../nbs/infer/media.ipynb #9654c2bb
+# %% ../../nbs/infer/media.ipynb #46137cfc
 @dataclass(frozen=True)
 class Input:
     "One video, one picture, or one folder of numbered crops."
@@ -215,7 +215,7 @@ def _files(given):
     if not found: raise InputError(f"{shown(given)}: no such file or folder: check the path")
     return found
 
-# %% ../../nbs/infer/media.ipynb #10ea2b92
+# %% ../../nbs/infer/media.ipynb #a3bb4b54
 def find_sources(
     inputs:list, # files, folders and patterns
     aligned:bool=False, # pictures are aligned crops; numbered ones are frames
