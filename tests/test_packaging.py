@@ -76,7 +76,7 @@ def test_the_wheel_holds_what_is_needed(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     inside = {n for n in names if n.startswith('affect_nb/')}
     here = {t.as_posix() for t in tracked()}
-    wanted = {n for n in here if re.match(r'affect_nb/(.*\.py|paper/.*|encoder/.*|detector/.*|report/template/.*)$', n)}
+    wanted = {n for n in here if re.match(r'affect_nb/(.*\.py|paper/.*|encoder/.*|detector/.*|challenges/.*|columns/.*|report/template/.*)$', n)}
     wanted |= {n.replace('nbs/ablations', 'affect_nb/ablations') for n in here if re.match(r'nbs/ablations/.*\.(ipynb|yaml)$', n)}
     assert {'affect_nb/ablations/table_3.ipynb', 'affect_nb/ablations/runs/mtl.ipynb', 'affect_nb/ablations/profiles/paper.yaml', 'affect_nb/paper/tables.csv'} <= wanted
     assert wanted <= inside, sorted(wanted - inside)
