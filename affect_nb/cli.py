@@ -6,7 +6,7 @@ Docs: https://affect-nb.github.io/affect_nb/cli.html.md"""
 
 # %% auto #0
 __all__ = ['app', 'Profile', 'Data', 'Out', 'Encoder', 'Seed', 'Set', 'Rerun', 'Folds', 'Fold', 'Workers', 'Allow', 'Rows',
-           'Seeds', 'WithFaces', 'Tasks', 'Fuse', 'SeqLen', 'Hop', 'Temporal', 'Shuffle', 'StageEpochs',
+           'Seeds', 'Nested', 'WithFaces', 'Tasks', 'Fuse', 'SeqLen', 'Hop', 'Temporal', 'Shuffle', 'StageEpochs',
            'CompoundShare', 'WithMixup', 'WithCutmix', 'Track', 'FrameFolders', 'TestList', 'Models', 'Template',
            'Smooth', 'Faceless', 'Decoders', 'AnyModel', 'DataRoot', 'option', 'table_list', 'tables', 'show',
            'search_space', 'settings_of', 'number_list', 'pretrain', 'finetune', 'train', 'submit', 'export_model',
@@ -84,17 +84,22 @@ def table_list(
 Rows = Annotated[str, option(
     'a CSV file with rows of your own, run instead of the tables (or beside them, where both are given)')]
 Seeds = Annotated[int, option(
-    'runs per row, each with its own seed (what they start from is shared); a cell is their mean')]
+    'runs per row, each with its own seed (what they start from is shared); a cell is their mean; '
+    '0: as the profile says', min=0)]
+Nested = Annotated[str, option(
+    'full: for the cross-fit all that a row starts from is made for each half of the persons, too: about three times '
+    'the runs; empty: it keeps its last epoch and has chosen nothing')]
 WithFaces = Annotated[bool, option(
     'keep pictures of faces and absolute paths in reports about licensed data', '--with-faces')]
 
+# %% ../nbs/cli.ipynb #ca177f9e
 @app.command(help='Regenerate tables of the paper: make the runs that are missing, print each row as it is ready, '
                   'write CSV files and a report.')
 def tables(
     tables:Annotated[str, option('numbers, such as 3 or 2,3,5; empty: all that there are')]='',
     rows:Rows='',
     profile:Profile='demo', data:Data='', out:Out='', encoder:Encoder='', seed:Seed=0,
-    seeds:Seeds=1,
+    seeds:Seeds=0, nested:Nested='',
     folds:Annotated[int, option('folds over training and validation groups; 0: the official split')]=0,
     workers:Workers=0, rerun:Rerun='',
     config:Annotated[str, option('a Parsl configuration, such as configs/slurm.py; empty: this machine')]='',
@@ -107,7 +112,7 @@ def tables(
     "Regenerate tables of the paper."
     from affect_nb.sweep.sweep import Sweep
     sweep = Sweep(profile, data, out, encoder, seed, allow_code, with_faces=with_faces,
-                  seeds=seeds, folds=folds, workers=workers, rerun=rerun, config=config)
+                  seeds=seeds, folds=folds, nested=nested, workers=workers, rerun=rerun, config=config)
     numbers = table_list(tables, rows)
     if dry_run or estimate: return sweep.forecast(numbers, rows, '' if estimate else gpu)
     made = sweep.tables(numbers, rows)

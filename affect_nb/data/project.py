@@ -27,7 +27,7 @@ from .faces import list_faces
 from .layouts import write_bp4d, write_c_expr, write_raf_db
 from .raf_db import read_basic, read_compound
 from .synthetic import AUDIO_RATE, FPS, GENERATOR, write_aff_wild2, write_audio
-from .table import read_groups, read_tables
+from .table import GROUPS, read_groups, read_tables
 from ..files import InputError, root_and_below
 from ..frames import KEYS, annotated, data_digest, make_frames, regroup, split_rows
 from ..labels import COLUMNS, TASKS, Y
@@ -229,6 +229,12 @@ def sound(self:Project) -> Audio: # raises `InputError`
     raise InputError(f"{self.audio.root}: none of its files is named after a video of {self.source}, such as "
                      f"'{self.frames['video'].iloc[0]}.npy': name them so")
 
+@patch(as_prop=True)
+def heard(self:Project) -> np.ndarray: # `(n, d)` float32; NaN for the frames of a video without sound
+    "What is heard at each of the frames."
+    if 'heard' not in self._counts: self._counts['heard'] = self.sound().of(self.frames)
+    return self._counts['heard']
+
 # %% ../../nbs/data/project.ipynb #c44f8177
 @patch
 def corpus(self:Project): # paths: anything with a length that is indexed by a number
@@ -312,8 +318,10 @@ def embedded_project(
     seed = settings.get('seed', 0)
     where = {n: partial(draw, n, dict(settings[n], seed=seed), cache) for n in WRITERS if settings.get(n)}
     def audio(): return Audio(draw('audio', main, cache), AUDIO_RATE, FPS)
-    return Project(read_aff_wild2(draw('faces', main, cache)), embedded=True, source='embedded faces', where=where,
-                   audio=audio)
+    root = draw('faces', main, cache)
+    groups = read_groups(root/GROUPS)
+    return Project(regroup(read_aff_wild2(root), groups), embedded=True, source='embedded faces', where=where,
+                   groups=groups, audio=audio)
 
 # %% ../../nbs/data/project.ipynb #5e1f0a03
 _SIGNS = ( # key of a project file, whether it may lie one folder down, and what one of lies in its root
@@ -352,10 +360,16 @@ def _beside(source, **parts):
     return project
 
 # %% ../../nbs/data/project.ipynb #d43a7dbb
+def _groups_in(root):
+    "Who is in which video of Aff-Wild2, where a file in its root says so."
+    return read_groups(root/GROUPS) if (root/GROUPS).is_file() else {}
+
 def _from_root(path):
     "The project of the root of a data set."
     key = layout_of(path)
-    if key == 'aff_wild2': return Project(read_aff_wild2(path), source=path.name)
+    if key == 'aff_wild2':
+        groups = _groups_in(path)
+        return Project(regroup(read_aff_wild2(path), groups), source=path.name, groups=groups)
     if key: return _beside(path.name, where={key: path})
     raise InputError(f"{path}: no labelled data are recognised here: give the root of s-Aff-Wild2, RAF-DB, AffectNet "
                      "or BP4D, a table of your own (.csv) or a project file (data.yaml)")
@@ -365,13 +379,14 @@ def _from_file(path):
     given = read_project_file(path)
     faces = [list_faces(f) for f in given.pop('faces', [])]
     file, labelled, audio = (given.pop(k, None) for k in ('groups', 'aff_wild2', 'audio'))
-    groups = read_groups(file) if file else {}
+    places = labelled if isinstance(labelled, dict) else dict(annotations=labelled)
+    groups = _groups_in(places['annotations']) if labelled else {}
+    if file: groups = read_groups(file)
     parts = dict(faces=faces, where=given, groups=groups, audio=audio)
     if labelled is None: project = _beside(path.name, **parts)
     else:
-        places = labelled.values() if isinstance(labelled, dict) else [labelled] # annotations, and images
-        project = Project(regroup(read_aff_wild2(*places), groups), source=path.name, **parts)
-    if groups: _check_groups(project, file)
+        project = Project(regroup(read_aff_wild2(*places.values()), groups), source=path.name, **parts)
+    if file: _check_groups(project, file)
     return project
 
 def _check_groups(project, file):

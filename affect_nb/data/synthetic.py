@@ -20,6 +20,7 @@ import numpy as np, pandas as pd, PIL
 from PIL import Image, ImageDraw, ImageFilter
 
 from .drawing import OCCLUDERS, SCALE, SIZE, Identity, draw_face, make_identity, photograph, save_jpeg
+from .table import GROUPS
 from ..files import InputError, new_folder
 from ..frames import SPLITS
 from ..labels import AUS, EXPRS, RAF_COMPOUNDS
@@ -223,7 +224,7 @@ def render(
 PART_FILES = dict(train='training_set_annotations.txt', val='validation_set_annotations.txt',
                   held_out='held_out_set_annotations.txt')
 TEST_LIST = 'MTL_Challenge_test_set_release.txt'
-GENERATOR = 1 # version of what is drawn: another one is drawn anew
+GENERATOR = 2 # version of what is drawn: another one is drawn anew
 VALID = dict( # annotated shares
     train=dict(AU=.73, VA=.71, EXPR=.64), val=dict(AU=1, VA=1, EXPR=.58), held_out=dict(AU=1, VA=1, EXPR=.58))
 REPEATED = (142382 - 141431) / 141431 # official share of repeated lines
@@ -321,6 +322,11 @@ def write_about(
     (root/'about.json').write_text(json.dumps(about, indent=1) + '\n')
 
 # %% ../../nbs/data/synthetic.ipynb #7e8e7d86
+def _write_groups(root, who):
+    "Who is in which video."
+    rows = [f'{name},person {n:04d}' for name, n in who.items()]
+    (root/GROUPS).write_text('\n'.join(['video,group', *rows]) + '\n')
+
 def write_aff_wild2(
     out:Path|str, # folder to make; must be new or empty
     train:int=48, # persons of the training part
@@ -342,6 +348,7 @@ def write_aff_wild2(
                 _write_video(v, images, r)
                 who[v.name] = v.identity.person
             (root/PART_FILES[part]).write_text('\n'.join([HEADER, *lines]) + '\n')
+        _write_groups(root, who)
         names = dict.fromkeys(l.split(',')[0] for l in lines)
         (root/TEST_LIST).write_text('\n'.join([HEADER, *names]) + '\n')
         write_about(root, layout='Aff-Wild2, multi-task', seed=seed, videos_per_person=videos, persons=sizes,

@@ -19,11 +19,11 @@ from filelock import FileLock
 
 from ..data.project import Project, open_project
 from ..files import InputError
-from ..frames import targets
-from ..labels import BASIC, Y
+from ..frames import split_rows, targets
+from ..labels import BASIC, TASKS, Y
 from ..plugins import code_name, is_import_name
 from .execute import RunFailed, Stopped, call_notebook, plain_disk_full
-from .profile import ASKED, ELSEWHERE, FUSED, SHIPPED, from_root, notebook, read_profile, resolve
+from .profile import ASKED, AUDIO, ELSEWHERE, SHIPPED, from_root, notebook, read_profile, resolve
 from .record import FORMAT, PRUNED, Record, code_digest, file_digest, finished
 from .record import read_pruned, read_record, run_folder
 
@@ -201,6 +201,7 @@ class Setup:
     seed: int = 0 # of everything random in a run; what it starts from has seed 0
     allow: tuple = () # names of a user's own code that files may use
     cache: str = '' # folder for drawn data sets; '': in the output folder
+    choose: str = '' # 'half 0' or 'half 1': every epoch is chosen on this half of the persons; '': as the profile says
     with_faces: bool = False # keep absolute paths and the faces of licensed data in executed notebooks
 
     def __post_init__(self):
@@ -231,6 +232,7 @@ def request(self:Setup,
 ) -> Request: # with the chain upstream
     "The request for a run, and for the runs it starts from; what can't be trained raises `InputError`."
     data, encoder = self.data if data is None else data, self.encoder if encoder is None else encoder
+    if self.choose and kind != 'pretrain': settings = {**(settings or {}), 'choose': self.choose}
     if kind == 'finetune' and 'tasks' not in asked: # where rows start from: whatever has labels
         labelled = self.project(data).labelled(asked.get('folds', 0), asked.get('fold', 0))
         if labelled: asked['tasks'] = labelled
@@ -242,6 +244,7 @@ def request(self:Setup,
                 settings=settings or {})
     call |= {k: params[k] for k in ASKED[kind]}
     if encoder: call['encoder'] = str(encoder)
+    if self.choose: call['choose'] = self.choose
     own = {k: code_name(params[k]) for k in ('temporal', 'loss') if is_import_name(params.get(k))}
     return Request(kind, params, seed=call['seed'], call=call, code=own | start.pop('code', {}), **start)
 
@@ -291,6 +294,13 @@ def _check_fresh(project, encoder, params):
                          f"give a pre-trained one, each fold fine-tunes its own")
 
 # %% ../../nbs/runs/request.ipynb #d6c3420c
+def _check_sound(project, params):
+    "The digest of what is heard; what does not fit the videos, or silence in a part, raises `InputError`."
+    for part, rows in split_rows(project.frames, params['folds'], params['fold']).items():
+        if not len(rows) or np.isfinite(project.heard[rows]).any(): continue
+        raise InputError(f"{project.source}: no video in {part} has sound: add it, or leave audio out of fuse")
+    return project.sound().digest
+
 def _mtl(setup, project, data, encoder, params):
     "The data of a row, the encoder it starts from, and the models whose features are fused."
     _supplements(project, params)
@@ -299,9 +309,10 @@ def _mtl(setup, project, data, encoder, params):
     folds = dict(folds=params['folds'], fold=params['fold'])
     start = _start(setup, data, encoder, bool(encoder) and _fine_tuned(encoder), kind='finetune', **folds)
     params.pop('single')
-    single = setup.settings['mtl']['single']
+    single = dict(choose='last') | setup.settings['mtl']['single']
     others = [setup.request('mtl', single, data, encoder, 0, tasks=[t], **folds)
-              for t in params['fuse'] if t not in FUSED]
+              for t in params['fuse'] if t in TASKS]
+    if AUDIO in params['fuse']: start['code'] = dict(audio=_check_sound(project, params))
     return dict(data=project.digest_with(params['extra']), others=tuple(others), **start)
 
 # %% ../../nbs/runs/request.ipynb #dcc4b31a

@@ -18,14 +18,14 @@ import numpy as np, pandas as pd, torch
 from fastcore.basics import patch
 
 from ..data.blocks import blocks
-from ..data.features import Lookup, extract_features
+from ..data.features import Beside, Lookup, extract_features
 from ..data.loaders import Augment, WindowDataset, Windows, place
 from ..data.project import Project
 from ..files import plain_warnings, write_atomically
 from ..frames import SPLITS, frame_interval, targets
 from ..models.fusion import noise_features, oracle_features
 from .launch import launch
-from .profile import FUSED, SHIPPED
+from .profile import AUDIO, FUSED, SHIPPED
 from .record import PRUNED, Record, code_digest, environment, finished, git_commit, peak_memory
 from .record import run_folder, versions, write_record
 from .request import Request, Setup, model_digest
@@ -52,6 +52,7 @@ class Run:
     data: dict = field(default_factory=dict) # split → `Part`
     seconds: dict = field(default_factory=dict) # of each step
     stores: list = field(default_factory=list) # names of the feature stores it reads
+    faster: dict = field(default_factory=dict) # how its encoder is computed: `channels_last`, `compiled`
 
     @property
     def params(self): return self.request.params
@@ -201,7 +202,7 @@ def others(self:Features,
     "What is fused with the features of a split."
     run, n = self.run, sum(len(b.rows) for b in parts)
     control = next((f for f in run.params['fuse'] if f in FUSED), None)
-    if control == 'module': return None
+    if control == 'module' or run.params['fuse'] == [AUDIO]: return None
     if control == 'noise': return noise_features(n, d, scale, run.seed * 10 + list(SPLITS).index(split))
     if control == 'oracle': return _oracle(run, split, d, scale)
     return self.lookup([backbone_of(run.out, r, run.encoder) for r in run.request.others], parts)
@@ -230,14 +231,20 @@ def model_of(
         backbone = create_encoder(run.encoder, run.img_size, p['drop_path'], allow=run.allow)
         width = backbone.num_features
         if backbone.report: print(backbone.report)
-    fusion = FeatureFusion(width, p['fuse_dropout'], features.widths()) if p.get('fuse') else None
+    fusion = None
+    if p.get('fuse'): fusion = FeatureFusion(width, p['fuse_dropout'], features.widths(), _heard(run))
     temporal = p.get('temporal', 'none')
     if temporal == 'none': temporal = None
     model = AffectModel(backbone, p['tasks'], width if cached else None, fusion, temporal, p['dropout'])
+    model.flip = p['flip_tta']
     if not cached: return freeze(model, p['tune'])
     model.preprocessing = preprocessing
     if fusion is None and temporal is None: _go_on(run, model)
     return model
+
+def _heard(run):
+    "How many numbers of sound a frame has; 0: none is fused."
+    return run.project.sound().width if AUDIO in run.params['fuse'] else 0
 
 def _go_on(run, model):
     "A plain row on frozen features goes on from the heads that were trained on them, where there are any."
@@ -262,10 +269,11 @@ def data_of(
     for split, parts in blocks_of(run.request, run.project).items():
         train, df = split == 'train', pd.concat([b.table() for b in parts], ignore_index=True)
         labelled = p['tasks'] if train else None # only windows with a label are trained on
-        windows = Windows(df, p.get('seq_len', 1), p.get('hop', 1), labelled, p.get('shuffle', False), run.seed)
+        windows = Windows(df, p.get('seq_len', 1), p.get('hop', 1), labelled, p.get('shuffle', False), run.seed,
+                          getattr(model.temporal, 'gaps', False))
         own = features.lookup([run.encoder], parts) if cached else None
         if scale is None: scale = _spread(own) # of the training features, for all splits
-        others = features.others(split, parts, model.d, scale) if p.get('fuse') else None
+        others = _fused_with(run, model, features, split, parts, df, scale) if p.get('fuse') else None
         changed = train and p['augment'] and not cached
         aug = Augment(ratio=p['crop_ratio'], rotations=p['rotations']) if changed else None
         extra = np.arange(len(df)) >= len(parts[0].rows) if train else None
@@ -273,6 +281,14 @@ def data_of(
                            extra=extra, share=p.get('extra_share', 1.), **shape)
         out[split] = Part(df, ds)
     return out
+
+def _fused_with(run, model, features, split, parts, df, scale):
+    "What is fused with the frames of a split: other models' features, sound, or both."
+    others = features.others(split, parts, model.d, scale)
+    if AUDIO not in run.params['fuse']: return others
+    heard = run.project.sound().of(df)
+    if split == 'train': model.fusion.standardise(heard)
+    return heard if others is None else Beside([others, heard])
 
 def _spread(features):
     "Standard deviation of some features."
@@ -303,7 +319,28 @@ def learner(self:Run,
     if self.request.kind == 'ce': train = self._curriculum(train)
     learn = affect_learner(model, train, valid, p['batch_size'], p['weights'], p['class_weighted'], p['wd'],
                            p['precision'] == 'bf16', p['workers'], self.seed, p['loss'])
-    return learn if model.backbone is None else self._fitted(learn)
+    return learn if model.backbone is None else self._fitted(self._faster(learn))
+
+@patch
+def _curriculum(self:Run, ds):
+    "The training images of the compound track, stage by stage."
+    from affect_nb.train.curriculum import CurriculumDataset, generated
+    from affect_nb.train.schedule import read_stages
+    p = self.params
+    stages = read_stages(p['stage_epochs'], p['compound_share'])
+    return CurriculumDataset(ds, stages, generated(p, ds.targets[ds.windows.starts]), self.seed, p['cutout'])
+
+# %% ../../nbs/runs/run.ipynb #8f728f8a
+@patch
+def _faster(self:Run, learn):
+    "A learner whose encoder is laid out for tensor cores, and compiled if that is asked for."
+    from affect_nb.models.affect import channels_last, compile_backbone
+    if torch.cuda.is_available(): learn.model.cuda()
+    self.faster['channels_last'] = channels_last(learn.model, self.params['precision'])
+    if self.params['compile'] and self._trains_here:
+        compile_backbone(learn.model)
+        self.faster['compiled'] = True
+    return learn
 
 @patch
 def _fitted(self:Run, learn):
@@ -319,15 +356,6 @@ def _fitted(self:Run, learn):
 def _trains_here(self:Run) -> bool:
     "Whether this process trains: with several GPUs their processes do, and measure for themselves."
     return self.params['gpus'] == 1 or place()[1] > 1
-
-@patch
-def _curriculum(self:Run, ds):
-    "The training images of the compound track, stage by stage."
-    from affect_nb.train.curriculum import CurriculumDataset, generated
-    from affect_nb.train.schedule import read_stages
-    p = self.params
-    stages = read_stages(p['stage_epochs'], p['compound_share'])
-    return CurriculumDataset(ds, stages, generated(p, ds.targets[ds.windows.starts]), self.seed, p['cutout'])
 
 # %% ../../nbs/runs/run.ipynb #cea332ee
 @patch
@@ -347,10 +375,10 @@ def fit(self:Run,
         return loop.fit(learn, p['epochs'], p['lr'], self.folder, paths=learn.dls.train.dataset.paths, **how)
     cbs = curriculum.curriculum_callbacks(p, self.seed) if self.request.kind == 'ce' else ()
     cbs = (*cbs, *(StopBelow(metric, bars, self.folder/PRUNED) for metric, bars in (stop_below or {}).items()))
-    choose = 'last' if p.get('folds') == 1 else 'best' # a refit on everything has nothing to choose by
+    choose = 'last' if p.get('folds') == 1 else p['choose'] # a refit on everything has nothing to choose by
     epochs = max(p['epochs'], -(-p.get('min_steps', 0) // len(learn.dls.train)))
     return learner.fit_affect(learn, self.data['val'].df, self.folder, epochs, p['lr'], p['layer_decay'],
-                              choose, cbs, **how)
+                              choose, cbs, p['ema'], **how)
 
 # %% ../../nbs/runs/run.ipynb #6679d5cf
 @patch
@@ -428,7 +456,7 @@ def _record(self:Run, metrics, log):
     return dict(
         digest=r.digest, kind=r.kind, name=r.name, params=r.identity, seed=r.seed, call=r.call, data=self._data_facts(),
         upstream=named(up) if up else None, encoder=r.encoder, others=[named(o) for o in r.others],
-        features=self.stores, notes=self._notes(log.rows, metrics), metrics=metrics,
+        features=self.stores, faster=self.faster, notes=self._notes(log.rows, metrics), metrics=metrics,
         losses=dict(first=log.rows[0]['train_loss'], last=log.rows[-1]['train_loss']),
         seconds=self._seconds(log), peak_memory_mb=peak_memory(),
         gpu=torch.cuda.get_device_name() if gpu else '',
@@ -458,7 +486,15 @@ def _notes(self:Run, rows, metrics):
     "What is allowed, but worth knowing: sentences for the record."
     notes = [m['capped'] for m in metrics.values() if m['capped']]
     notes += [f'the score of {t} was still rising in the last of {len(rows)} epochs' for t in self._rising(rows)]
+    if AUDIO in self.params.get('fuse', []): notes += self._silent()
     return notes + self._curriculum_notes(rows) if self.request.kind == 'ce' else notes
+
+@patch
+def _silent(self:Run):
+    "How many videos have no sound."
+    videos = pd.unique(self.project.frames['video'])
+    n = int((~self.project.sound().has(videos)).sum())
+    return [f'{n:,} of {len(videos):,} videos have no sound: it counts as the mean there'] if n else []
 
 @patch
 def _rising(self:Run, rows):

@@ -39,9 +39,10 @@ def table_numbers() -> list: # of the tables that have a notebook
 @dataclass
 class Sweep(Setup):
     "What is asked for: the same for all tables of a call."
-    seeds: int = 1 # runs per row, each with its own seed; what the rows start from is shared
+    seeds: int = 0 # runs per row, each with its own seed; what the rows start from is shared; 0: as the profile says
     folds: int = 0 # over training and validation groups; 0: the official split
     workers: int = 0 # runs at once; 0: as many as there are GPUs or cores
+    nested: str = '' # 'full': for the cross-fit, all that a row starts from is made for each half; '': its last epoch
     rerun: str = '' # 'never' or 'code': what makes a finished run stale; '': as the profile says
     config: str = '' # a Parsl configuration, such as configs/slurm.py; '': this machine
 
@@ -51,11 +52,12 @@ class Sweep(Setup):
         self.described = {}
         if self.rerun not in ('', 'never', 'code'):
             raise InputError(f"rerun is '{self.rerun}', but must be 'never' or 'code'")
-        if self.seeds < 1: raise InputError(f"seeds is {self.seeds}, but must be 1 or more")
+        if self.seeds < 0: raise InputError(f"seeds is {self.seeds}, but must be 1 or more, or 0 for the profile's")
+        if self.nested not in ('', 'full'): raise InputError(f"nested is '{self.nested}', but must be full, or nothing")
         if self.folds < 0 or self.folds == 1:
             raise InputError(f"folds is {self.folds}, but must be 0 (the official split) or 2 and more; "
                              f"a refit on everything is 'affect train --folds 1'")
-        self.rerun = self.rerun or self.settings['rerun']
+        self.rerun, self.seeds = self.rerun or self.settings['rerun'], self.seeds or self.settings['seeds']
 
     @property
     def how(self): # of `Request.make`
@@ -113,11 +115,20 @@ def cell(self:Sweep,
     if self.folds and row.kind == 'mtl': # the compound track has one split
         asked = [dict(asked[0], folds=self.folds, fold=k) for k in range(self.folds)]
     settings, encoder = json.loads(row.settings or '{}'), row.encoder or self.encoder
-    try:
-        requests = [self.request(row.kind, settings, data, encoder, self.seed + s, **ask)
-                    for s in range(self.seeds) for ask in asked]
+    def requests(setup): # for each seed, for each fold
+        return [setup.request(row.kind, settings, data, encoder, self.seed + s, **ask)
+                for s in range(self.seeds) for ask in asked]
+    try: mine, nested = requests(self), tuple(map(requests, self._halves()))
     except InputError as e: raise InputError(f'row {row.id}: {e}') from None
-    return Cell(row, requests, out, folds=len(asked), data=described)
+    return Cell(row, mine, out, folds=len(asked), data=described, nested=nested)
+
+@patch
+def _halves(self:Sweep):
+    "The same call with every epoch chosen on one half of the persons, and on the other, where that is asked for."
+    if not self.nested: return []
+    halves = [replace(self, choose=f'half {h}', nested='') for h in (0, 1)]
+    for half in halves: half.projects = self.projects
+    return halves
 
 @patch
 def cells(self:Sweep,
@@ -176,7 +187,7 @@ def _made(self:Sweep, book, say):
     "The cells after their runs have been made; rows are told as they get ready."
     of_run, ready = {}, {}
     for c in book.values():
-        for r in c.requests: of_run.setdefault(r.digest, []).append(c)
+        for r in c.everything: of_run.setdefault(r.digest, []).append(c)
     say('  ' + Cell.header())
     def done(request):
         for c in of_run[request.digest]:
@@ -184,7 +195,7 @@ def _made(self:Sweep, book, say):
             if c.row.id in ready or not now.records: continue
             ready[c.row.id] = now
             say('  ' + now.line())
-    requests = [r for c in book.values() for r in c.requests]
+    requests = [r for c in book.values() for r in c.everything]
     hold = sweep_lock(self.out, say) if to_make(requests, self.out, self.rerun) else nullcontext()
     with hold: ensure(requests, self.out, self.workers, self.config, done, say, **self.how)
     rest = {i: c.reread() for i, c in book.items() if i not in ready}
@@ -243,7 +254,7 @@ def publish(self:Sweep,
 @patch
 def _execute(self:Sweep, table, own, folder):
     "Execute the notebook of a table, whose runs are made."
-    names = ('profile', 'data', 'out', 'encoder', 'seed', 'seeds', 'folds', 'rerun', 'config')
+    names = ('profile', 'data', 'out', 'encoder', 'seed', 'seeds', 'folds', 'nested', 'rerun', 'config')
     mine = {} if isinstance(table.number, int) else dict(rows=str(own))
     source = notebook(table.name if isinstance(table.number, int) else 'rows')
     call_notebook(source, folder/f'{table.name}.ipynb', self.with_faces, make=False, allow_code=list(self.allow),
@@ -285,7 +296,7 @@ def _told(self:Sweep, book, say):
     of_row, wanted = {}, {}
     for id, c in book.items():
         if c.reason: say(f'{id}: {c.reason}')
-        for r in c.requests:
+        for r in c.everything:
             wanted[r.digest] = r
             of_row.setdefault(r.digest, []).append(id)
     missing = to_make(list(wanted.values()), self.out, self.rerun)

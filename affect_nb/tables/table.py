@@ -42,11 +42,14 @@ class Cell:
     @property
     def folders(self): return [run_folder(self.out, r) for r in self.requests] # of its runs
 
+    @property
+    def everything(self): return [*self.requests, *(r for half in self.nested for r in half)] # all its `Request`s
+
     @cached_property
     def _read(self): # records, error
-        try: found = [read_record(f) for f in self.folders]
+        try: found = [read_record(run_folder(self.out, r)) for r in self.everything]
         except Damaged as e: return [], str(e)
-        return (found, '') if found and all(found) else ([], self._why())
+        return (found[:len(self.requests)], '') if found and all(found) else ([], self._why())
 
     @property
     def records(self): return self._read[0] # of the runs; [] unless all are there
@@ -74,7 +77,7 @@ class Cell:
 @patch
 def _why(self:Cell):
     "The error of the first run that failed: one of the cell's, or one that it starts from."
-    for request in self.requests:
+    for request in self.everything:
         for r in request.chain():
             error = read_error(run_folder(self.out, r))
             if error: return error if r is request else f'not started: {r.name}, which it starts from, failed: {error}'
@@ -343,7 +346,8 @@ def digest(self:Table) -> str: # 64 hexadecimal digits
     what = [code, self.name, self.data]
     for id in self._shows():
         c = self.book.get(id)
-        seals = [r['seal'] for r in c.records] if c else []
+        there = c and c.records and c.everything or []
+        seals = [read_record(run_folder(self.out, r))['seal'] for r in there]
         what.append([id, asdict(c.row) if id in self.cells else None, seals or (c.status if c else 'not run')])
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
 
