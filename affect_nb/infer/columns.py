@@ -233,15 +233,22 @@ def _video_name(source):
 def _is_image(name): return str(name).lower().endswith(SUFFIXES)
 
 def _own_keys(df, first_frame):
-    "Of each prediction its video and frame `(video, frame)`, or its image's folder and stem `('', folder, stem)`."
+    "Of each prediction the names that its frame may have in the labels, the best first."
     image = df.get('image', df.get('source'))
     if 'video' in df and 'frame' in df and 'image' not in df: image = df['video']
-    keys = []
-    for name, frame in zip(image, df.get('frame', pd.Series(np.nan, df.index))):
-        path = PurePosixPath(str(name).replace('\\', '/'))
-        if not _is_image(name): keys.append((_video_name(name), int(frame) + 1 - first_frame if frame == frame else 1))
-        else: keys.append(split_name('/'.join(path.parts[-2:])) or ('', path.parent.name, path.stem))
-    return keys
+    frames = df.get('frame', pd.Series(np.nan, df.index))
+    return [_image_keys(name) if _is_image(name) else [(_video_name(name), _number(frame, first_frame))]
+            for name, frame in zip(image, frames)]
+
+def _number(frame, first_frame): return 1 if pd.isna(frame) else int(frame) + 1 - first_frame
+
+def _image_keys(name):
+    "Video and frame; folder and stem; the stem alone, unless it is the number of a frame in a folder."
+    path = PurePosixPath(str(name).replace('\\', '/'))
+    folder, stem = path.parent.name, path.stem
+    keys = [split_name('/'.join(path.parts[-2:])), ('', folder, stem)]
+    if not (folder and stem.isdigit()): keys.append(('', '', stem))
+    return [k for k in keys if k]
 
 def _places(labels):
     "From a key to the row of the labels; None: several rows have it."
@@ -260,12 +267,12 @@ def match(
 ) -> Matched:
     "Predictions beside their labels; none that match raise `InputError`."
     at, keys = _places(labels), _own_keys(pred, first_frame)
-    rows = [at.get(k, at.get(('', '', k[2])) if k[0] == '' else None) for k in keys]
+    rows = [next((at[k] for k in names if at.get(k) is not None), None) for names in keys]
     pred = pred.assign(row=pd.array(rows, 'Int64'))
     known = pred.dropna(subset='row')
     if known.empty:
         there = f"{labels['video'].iloc[0]}/{labels['frame'].iloc[0]}"
-        raise InputError(f"no prediction has a label: the first prediction is of {keys[0] if keys else 'nothing'}, "
+        raise InputError(f"no prediction has a label: the first prediction is of {_as_name(keys)}, "
                          f"the first label of {there} ({PurePosixPath(str(labels['image'].iloc[0])).name}): "
                          "name images or videos as the labels do")
     best = known.assign(first=range(len(known), 0, -1))
@@ -274,6 +281,8 @@ def match(
     notes = _match_notes(pred, known, best, labels)
     return Matched(labels.iloc[best['row'].astype(int)].reset_index(drop=True),
                    best.drop(columns=['row', 'first', 'size']).reset_index(drop=True), notes)
+
+def _as_name(keys): return '/'.join(map(str, filter(None, keys[0][0]))) if keys else 'nothing'
 
 def _match_notes(pred, known, best, labels):
     "What was left out."
