@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np, pandas as pd
+from fastcore.basics import patch
 
 from ..files import InputError
 from .rows import Row
@@ -73,47 +74,51 @@ class Ensemble(Cell):
         mine = each[0].half == _SIDES.get(split, each[0].half)
         return fit_weights(self.row.task, [p.pred[mine] for p in each], each[0].y[mine])
 
-    def predictions(self,
-        seed:int, # there is one
-        split:str, # 'val', 'half_0', 'half_1', 'cross_fit' or 'held_out'
-        task:str, # that of the row
-        step:str='', # of post-processing: none
-    ) -> Predictions|None: # None where a row predicts nothing
-        "The weighted mean of the rows' predictions, each the mean of its seeds."
-        if split == 'cross_fit': return crossed(*(self.predictions(0, s, task) for s in _SIDES))
-        each = [_mean_of_seeds(p, split) for p in self.parts]
-        if not each or None in each: return None
-        def mean(w): return each[0]._replace(pred=sum(a*p.pred for a, p in zip(w, each)).astype(np.float32))
-        if split != 'val' or len(each) == 1: return mean(self.weights(split))
-        if None in (_mean_of_seeds(self.parts[0], s) for s in _SIDES): return mean(np.full(len(each), 1/len(each)))
-        return crossed(*(mean(self.weights(s)) for s in _SIDES)) # no frame is weighted by what it has fitted
-
-    def boots(self,
-        split:str, # as for `predictions`
-        metric:str='', # key of `METRICS`; '': that of the row's task
-        step:str='', # of post-processing: none
-    ) -> list: # of one `Bootstrap`; [] where it was not predicted
-        "The score on a split: of one ensemble, however many seeds are in it."
-        p = self.predictions(0, split, self.row.task)
-        return [] if p is None else [bootstrap({self.row.task: p.pred}, p.y, p.group, metric or self.row.task)]
-
-    def scores(self,
-        metric:str='', # key of `METRICS`; '': that of the row's task
-    ) -> dict: # `ours`, `cross_fit`, `held_out`, `constant`; empty where a row has no records
-        "The scores of the mean prediction."
-        if not self.parts or not all(p.records for p in self.parts): return {}
-        found = {split: self.boot(split, metric) for split in ('val', 'cross_fit', 'held_out')}
-        ours, cross, held = (b and numbers(b) for b in found.values())
-        first = self.parts[0].scores(metric)
-        return dict(metric=first['metric'], ours=ours or NOTHING, cross_fit=cross, held_out=held,
-                    constant=first['constant'], capped=first.get('capped', ''), post={})
-
 def _seeds_of(cell): return len(cell.folders)//cell.folds
 
 def _mean_of_seeds(cell, split):
     "The mean prediction of a row's seeds; None where one has predicted nothing."
     each = [cell.predictions(s, split, cell.row.task) for s in range(_seeds_of(cell))]
     return None if None in each else each[0]._replace(pred=np.mean([p.pred for p in each], 0))
+
+# %% ../../nbs/tables/ensemble.ipynb #cc2ec5f5
+@patch
+def predictions(self:Ensemble,
+    seed:int, # there is one
+    split:str, # 'val', 'half_0', 'half_1', 'cross_fit' or 'held_out'
+    task:str, # that of the row
+    step:str='', # of post-processing: none
+) -> Predictions|None: # None where a row predicts nothing
+    "The weighted mean of the rows' predictions, each the mean of its seeds."
+    if split == 'cross_fit': return crossed(*(self.predictions(0, s, task) for s in _SIDES))
+    each = [_mean_of_seeds(p, split) for p in self.parts]
+    if not each or None in each: return None
+    def mean(w): return each[0]._replace(pred=sum(a*p.pred for a, p in zip(w, each)).astype(np.float32))
+    if split != 'val' or len(each) == 1: return mean(self.weights(split))
+    if None in (_mean_of_seeds(self.parts[0], s) for s in _SIDES): return mean(np.full(len(each), 1/len(each)))
+    return crossed(*(mean(self.weights(s)) for s in _SIDES)) # no frame is weighted by what it has fitted
+
+@patch
+def boots(self:Ensemble,
+    split:str, # as for `predictions`
+    metric:str='', # key of `METRICS`; '': that of the row's task
+    step:str='', # of post-processing: none
+) -> list: # of one `Bootstrap`; [] where it was not predicted
+    "The score on a split: of one ensemble, however many seeds are in it."
+    p = self.predictions(0, split, self.row.task)
+    return [] if p is None else [bootstrap({self.row.task: p.pred}, p.y, p.group, metric or self.row.task)]
+
+@patch
+def scores(self:Ensemble,
+    metric:str='', # key of `METRICS`; '': that of the row's task
+) -> dict: # `ours`, `cross_fit`, `held_out`, `constant`; empty where a row has no records
+    "The scores of the mean prediction."
+    if not self.parts or not all(p.records for p in self.parts): return {}
+    found = {split: self.boot(split, metric) for split in ('val', 'cross_fit', 'held_out')}
+    ours, cross, held = (b and numbers(b) for b in found.values())
+    first = self.parts[0].scores(metric)
+    return dict(metric=first['metric'], ours=ours or NOTHING, cross_fit=cross, held_out=held,
+                constant=first['constant'], capped=first.get('capped', ''), post={})
 
 # %% ../../nbs/tables/ensemble.ipynb #56045946
 def ensemble_of(

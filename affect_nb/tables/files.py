@@ -15,6 +15,7 @@ import pandas as pd
 
 from ..files import write_atomically
 from ..runs.privacy import path_hider, roots_of
+from .best import variants
 from .ensemble import seed_ensembles
 from .evidence import compounds, differences, kendall, postprocessing, verdicts
 from .table import Table
@@ -69,6 +70,7 @@ def _parts(table):
     parts['kendall'] = kendall(table)
     if len(seven := compounds(table)): parts['compounds'] = seven
     if len(seeds := seed_ensembles(table)): parts['ensembles'] = seeds
+    if len(after := variants(table)): parts['variants'] = after
     return {f'_{name}': part.assign(data=table.data) for name, part in parts.items()}
 
 def write_table(
