@@ -7,7 +7,7 @@ Docs: https://affect-nb.github.io/affect_nb/infer/upstream.html.md"""
 # %% auto #0
 __all__ = ['encoder_digest', 'chain_of_run']
 
-# %% ../../nbs/infer/upstream.ipynb #315cc36d
+# %% ../../nbs/infer/upstream.ipynb #e280e38b
 import hashlib, json
 from pathlib import Path
 
@@ -18,12 +18,13 @@ from .chain import Chain, Link
 from ..labels import TASKS
 from ..models.affect import load_model
 from ..models.encoder import create_encoder, load_strict, read_checkpoint, read_config
+from ..models.weights import parse_encoder
 from ..plugins import check_allowed
 from ..runs.profile import FUSED, SHIPPED
 from ..runs.record import read_record, verify
 from ..runs.request import model_digest
 
-# %% ../../nbs/infer/upstream.ipynb #f76f720b
+# %% ../../nbs/infer/upstream.ipynb #1efd4329
 def encoder_digest(
     encoder:nn.Module, # of `create_encoder`
     preprocessing:dict, # `img_size`, `mean`, `std` of its images
@@ -56,7 +57,7 @@ class _Encoders:
             self.numbers[str(source)] = self.add(encoder, made)
         return self.numbers[str(source)]
 
-# %% ../../nbs/infer/upstream.ipynb #efcf427d
+# %% ../../nbs/infer/upstream.ipynb #38cfdec4
 def _record_of(folder):
     "The record of a run whose files are as it has left them; {} of a model that is no run's."
     record = read_record(folder)
@@ -85,12 +86,15 @@ def _source(folder, record, allow):
     if record['upstream']: return _source(*_beside(folder, record['upstream']), allow)
     given = record['call'].get('encoder', '')
     check_allowed(given, allow, folder/'record.json')
+    if parse_encoder(given).kind in ('random', 'size'):
+        raise InputError(f"{folder}: its encoder {given} had random weights that were not kept: train it with "
+                         f"tune 'last' or 'all'")
     if model_digest(given) != record['encoder']:
         raise InputError(f"{folder}: the model that it started from, {given}, has changed since: "
                          f"put the former one back, or train the run again")
     return SHIPPED if given == 'shipped' else given
 
-# %% ../../nbs/infer/upstream.ipynb #4f41c1b2
+# %% ../../nbs/infer/upstream.ipynb #90b0f22f
 def _experts(folder, record, allow):
     "Where the encoders of the fused models are; features that don't come from pixels raise `InputError`."
     fuse = record.get('params', {}).get('fuse', [])
@@ -118,7 +122,7 @@ def _check_alone(folder, record):
     raise InputError(f"{folder}: it fuses the features of other models, and there is no record.json that says whose: "
                      f"give the folder of the run")
 
-# %% ../../nbs/infer/upstream.ipynb #70057621
+# %% ../../nbs/infer/upstream.ipynb #770a87ee
 def _weights_of(folder, record):
     "Files of weights, and the tasks that are predicted by each: of a joint run those of each task's best epoch."
     files = record.get('files', {})
