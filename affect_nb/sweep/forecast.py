@@ -60,9 +60,10 @@ class StepCounter:
         from affect_nb.runs.run import model_of
         p, one = run.params, (run.params.get('seq_len', 1), made.shape()[0])
         cached = replace(run, request=replace(run.request, params=p | dict(tune='head')))
-        fused = bool(p.get('fuse')) and p['fuse'] != ['module']
-        def windows(n): return torch.zeros(n, *one), torch.zeros(n, *one) if fused else None
-        return step_of(model_of(cached, made), windows, walk, one[0], p['precision'])
+        model = model_of(cached, made)
+        fused = p.get('fuse') and p['fuse'] != ['module'] and sum(model.fusion.widths) + model.fusion.audio
+        def windows(n): return torch.zeros(n, *one), torch.zeros(n, one[0], fused) if fused else None
+        return step_of(model, windows, walk, one[0], p['precision'])
 
 # %% ../../nbs/sweep/forecast.ipynb #b9c9cd23
 @patch

@@ -13,6 +13,7 @@ from pathlib import Path
 from ..data.project import Project
 from ..frames import targets
 from ..labels import TASKS, Y
+from ..runs.profile import AUDIO
 from ..runs.request import lacks, lacks_labels
 from .rows import Row
 
@@ -75,7 +76,8 @@ def _why_no_compounds(row, project):
 
 def _why_no_frames(row, project, folds):
     "Why a row of the multi-task track can't be run."
-    asked = [*row.joint, *row.fuse]
+    asked = [t for t in (*row.joint, *row.fuse) if t != AUDIO]
+    if AUDIO in row.fuse and project.audio is None: return 'these data have no sound'
     found = (lacks_labels(project, asked, folds, k, sequences=row.S > 1) for k in range(max(folds, 1)))
     return next(filter(None, found), '')
 

@@ -21,6 +21,7 @@ from fastcore.basics import patch
 
 from ..files import InputError
 from ..labels import TASKS, parse_tasks
+from ..runs.profile import AUDIO, parse_fuse
 from ..train.schedule import read_stages
 
 # %% ../../nbs/tables/rows.ipynb #eb499973
@@ -77,6 +78,10 @@ def _one_or_none(kind, text, what, least=0): return _one(kind, text, what, least
 
 def _tasks(text, what): return tuple(parse_tasks(text))
 
+def _fused(text, what):
+    names = parse_fuse(text)
+    return *_tasks([n for n in names if n != AUDIO], what), *[n for n in names if n == AUDIO]
+
 def _flag(text, what):
     if text not in FLAGS: raise ValueError(f"{what} is '{text}', but must be yes, no, 1, 0 or empty")
     return FLAGS[text]
@@ -93,7 +98,7 @@ def _as_is(text, what): return text
 
 # %% ../../nbs/tables/rows.ipynb #22d0558c
 _READ = dict( # column → what reads its text
-    table=partial(_one, int, least=1), row=_label, task=_task, metric=_as_is, fuse=_tasks, joint=_tasks,
+    table=partial(_one, int, least=1), row=_label, task=_task, metric=_as_is, fuse=_fused, joint=_tasks,
     temporal=_flag, S=partial(_one_or_none, int, least=1), W=partial(_one_or_none, int, least=1),
     stage_epochs=partial(_many, int), compound_share=partial(_many, float), mixup=_flag, cutmix=_flag,
     paper=partial(_one_or_none, float), note=_as_is)
