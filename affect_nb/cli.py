@@ -7,10 +7,11 @@ Docs: https://affect-nb.github.io/affect_nb/cli.html.md"""
 # %% auto #0
 __all__ = ['app', 'Profile', 'Data', 'Out', 'Encoder', 'Seed', 'Set', 'Rerun', 'Folds', 'Fold', 'Workers', 'Allow', 'Rows',
            'Seeds', 'Nested', 'WithFaces', 'Tasks', 'Fuse', 'SeqLen', 'Hop', 'Temporal', 'Shuffle', 'StageEpochs',
-           'CompoundShare', 'WithMixup', 'WithCutmix', 'Track', 'FrameFolders', 'TestList', 'Models', 'Template',
-           'Smooth', 'Faceless', 'Decoders', 'AnyModel', 'DataRoot', 'option', 'table_list', 'tables', 'show',
-           'search_space', 'settings_of', 'number_list', 'pretrain', 'finetune', 'train', 'submit', 'export_model',
-           'push_model', 'score_any', 'check_data', 'synth', 'check_machine']
+           'CompoundShare', 'WithMixup', 'WithCutmix', 'Inputs', 'Model', 'Wanted', 'Aligned', 'Track', 'FrameFolders',
+           'TestList', 'Models', 'Template', 'Smooth', 'Faceless', 'Decoders', 'AnyModel', 'DataRoot', 'option',
+           'table_list', 'tables', 'show', 'search_space', 'settings_of', 'number_list', 'pretrain', 'finetune',
+           'train', 'predict', 'submit', 'export_model', 'push_model', 'score_any', 'check_data', 'synth',
+           'check_machine']
 
 # %% ../nbs/cli.ipynb #5ad7d8dc
 import io, logging, shlex, signal, sys, threading
@@ -250,6 +251,37 @@ def train(
         raise InputError("--stage-epochs, --compound-share, --mixup and --cutmix are for --tasks CE")
     _run('mtl', setup, set, tasks=tasks, fuse=fuse, seq_len=seq_len, hop=hop, temporal=temporal, shuffle=shuffle,
          folds=folds, fold=fold)
+
+# %% ../nbs/cli.ipynb #1f5f8702
+Inputs = Annotated[list[str], typer.Argument(help="pictures, videos, folders, and patterns such as 'clips/*.mp4'")]
+Model = Annotated[str, option('run folder, or folder of a saved model; empty: the model in the package')]
+Wanted = Annotated[str, option('only these of V, A, EXPR, AU and CE, such as AU,V; empty: all that the model knows')]
+Aligned = Annotated[bool, option(
+    'the pictures are aligned crops of faces, nothing is detected; numbered ones in a folder are a video', '--aligned')]
+
+@app.command()
+def predict(
+    inputs:Inputs, model:Model='',
+    out:Annotated[str, option('file to write, .parquet or .csv')]='predictions.csv',
+    tasks:Wanted='', aligned:Aligned=False,
+    neutral:Annotated[bool, option("take off each person's face at rest, in videos", '--neutral')]=False,
+    annotate:Annotated[str, option('a video to write with boxes, labels and a trail, .mp4 or .webm')]='',
+    plot:Annotated[str, option('a picture to write with the timelines of the persons of a video')]='',
+    detector:Annotated[str, option('another face detector, package.module:Name; empty: YuNet')]='',
+    max_frames:Annotated[int, option('longer videos are skipped; 0: any length', min=0)]=200_000,
+    allow_code:Allow=(),
+):
+    "Find the faces in pictures and videos, and write a row for each: valence, arousal, expression, action units."
+    from affect_nb.infer.analyzer import Analyzer
+    from affect_nb.infer.annotate import check_annotated, face_lines, show_video
+    from affect_nb.infer.answers import write_answers
+    from affect_nb.infer.media import the_video
+    if annotate: check_annotated(annotate)
+    video = the_video(inputs, max_frames) if annotate or plot else None
+    done = write_answers(inputs, out, Analyzer(model, tasks, aligned, detector, allow_code, max_frames), neutral)
+    if done.counts.get('faces', 0) <= 8: print('\n'.join(face_lines(done.table())))
+    print(done)
+    for file in show_video(video, done.table, annotate, plot, max_frames): print(file)
 
 # %% ../nbs/cli.ipynb #4d8e0e45
 Track = Annotated[str, typer.Argument(

@@ -7,7 +7,7 @@ Docs: https://affect-nb.github.io/affect_nb/infer/answers.html.md"""
 # %% auto #0
 __all__ = ['neutral_shift', 'subtract_neutral', 'check_answers', 'Answered', 'write_answers']
 
-# %% ../../nbs/infer/answers.ipynb #15fd894d
+# %% ../../nbs/infer/answers.ipynb #f616f5a9
 import hashlib, json, shutil, sys, time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ from .analyzer import Analyzer
 from .media import find_sources, shown
 from ..labels import AU_NAMES, AUS, EXPRS
 
-# %% ../../nbs/infer/answers.ipynb #349184f3
+# %% ../../nbs/infer/answers.ipynb #5032108e
 _REST, _FEWEST = .1, 10
 
 def _logit(p): p = np.clip(np.asarray(p, float), 1e-6, 1 - 1e-6); return np.log(p / (1 - p))
@@ -59,7 +59,7 @@ def subtract_neutral(
         df['expr'] = np.array(EXPRS, object)[z.argmax(1)]
     return df
 
-# %% ../../nbs/infer/answers.ipynb #862fee68
+# %% ../../nbs/infer/answers.ipynb #d242ba83
 def _plan(analyzer, sources):
     "A digest of what is asked for."
     h = hashlib.sha256(json.dumps([__version__, analyzer.chain.tasks, analyzer.aligned, analyzer.max_frames]).encode())
@@ -98,7 +98,7 @@ def _as_arrow(df):
         return pa.float64() if c == 'time_s' else pa.float32()
     return pa.Table.from_pandas(df, pa.schema([(c, kind(c)) for c in df]), preserve_index=False)
 
-# %% ../../nbs/infer/answers.ipynb #f57d09e8
+# %% ../../nbs/infer/answers.ipynb #f171669c
 class _Pieces:
     "The folder of pieces beside the file that will be: `<out>.part`."
     def __init__(self, out, plan):
@@ -140,7 +140,7 @@ class _Pieces:
             files = sorted(self.folder.glob(f'{block:06}-*.parquet'))
             if files: yield files
 
-# %% ../../nbs/infer/answers.ipynb #1fbe1545
+# %% ../../nbs/infer/answers.ipynb #37d7dd31
 @patch
 def finish(self:_Pieces, analyzer, neutral):
     "Write the file from the pieces, and remove them."
@@ -171,7 +171,7 @@ def _shifted(df, shifts, thresholds):
         if shifts.get(key): df.loc[rows.index] = subtract_neutral(rows, shifts[key], thresholds)
     return df
 
-# %% ../../nbs/infer/answers.ipynb #0dd7d030
+# %% ../../nbs/infer/answers.ipynb #c61dabb0
 @contextmanager
 def _shown_progress(total):
     "What to call after each frame."
@@ -199,7 +199,7 @@ class _Lines:
         left = f', {max(0, self.total - self.done) / speed:,.0f} s left' if self.total else ''
         print(f'{self.done:,} of about {self.total:,} frames, {speed:.1f} frames/s{left}', file=sys.stderr)
 
-# %% ../../nbs/infer/answers.ipynb #2db92112
+# %% ../../nbs/infer/answers.ipynb #0c54ac99
 @dataclass
 class Answered:
     "What has become of what was asked for."
@@ -208,6 +208,12 @@ class Answered:
     skipped:dict # name → reason
     seconds:float # that this call took
     frames:int # that this call looked at
+
+    def table(self) -> pd.DataFrame:
+        "What is in the file."
+        if self.out.suffix == '.parquet': return pd.read_parquet(self.out)
+        missing = {c: [''] for c in ('time_s', 'detection_score', 'outside')}
+        return pd.read_csv(self.out, keep_default_na=False, na_values=missing)
 
     def __str__(self):
         c = self.counts
@@ -227,7 +233,7 @@ def write_answers(
     analyzer:Analyzer,
     neutral:bool=False, # subtract each person's face at rest, in videos
 ) -> Answered:
-    "Answers about pictures and videos, in a file; what can't be read is skipped, an unusable `out` raises `InputError`."
+    "Answers about pictures and videos, in a file; what can't be read is skipped, a bad `out` raises `InputError`."
     out, start = check_answers(out), time.time()
     sources, skipped = find_sources(inputs, analyzer.aligned, analyzer.max_frames)
     skipped = {k: v for k, v in skipped.items() if not _own(k, out)}
@@ -259,7 +265,7 @@ def _total(counts):
         for k, n in c.items(): total[k] = total.get(k, 0) + n
     return total
 
-# %% ../../nbs/infer/answers.ipynb #6787ec00
+# %% ../../nbs/infer/answers.ipynb #7fc1f66b
 def _run(analyzer, blocks, pieces, progress):
     "Work on what isn't done; the number of frames that were looked at."
     seen = 0
