@@ -61,7 +61,7 @@ def test_predictions_of_this_package(truth, root, tmp_path):
     for metric, best in (('ccc_v', 1), ('ccc_a', 1), ('f1_expr', 1), ('f1_au', 1), ('P', 3)): assert s.loc[(metric, 'all'), 'score'] == pytest.approx(best, abs=1e-6)
     assert s.loc[('ccc_v', 'all'), 'frames'] == len(truth) - len(VIDEOS) and s.loc[('ccc_v', 'all'), 'groups'] == len(VIDEOS)
     assert s.loc[('ece', 'EXPR'), 'score'] == pytest.approx(.07, abs=1e-6) and s.loc[('ece', 'AU4'), 'score'] == pytest.approx(.1, abs=1e-6)
-    assert '5 further faces of a frame' in done.stdout and 'affect predict' in done.stdout and not done.stderr
+    assert '5 further predictions of a frame' in done.stdout and 'affect predict' in done.stdout and not done.stderr
 
 
 def test_other_tools(truth, root, tmp_path, here):

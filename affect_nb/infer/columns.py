@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np, pandas as pd, yaml
 
-from ..data.aff_wild2 import FILES, annotation_files, per_video_folder, read_mtl, read_per_video, split_name
+from ..data.aff_wild2 import FILES, per_video_folder, read_mtl, read_mtl_lines, read_per_video, split_name
 from ..data.project import open_project
 from ..data.images import SUFFIXES
 from ..data.table import multi_hot
@@ -98,7 +98,8 @@ def expression_of(
     return found
 
 def _read_file(path):
-    "A table as it is."
+    "A table as it is; a file of the multi-task track by our names."
+    if path.suffix.lower() == '.txt': return read_mtl_lines(path)
     try:
         if path.suffix.lower() == '.parquet': df = pd.read_parquet(path)
         else: df = pd.read_csv(path, sep='\t' if path.suffix.lower() == '.tsv' else ',', skipinitialspace=True,
@@ -119,7 +120,7 @@ def _read_any(path):
 
 # %% ../../nbs/infer/columns.ipynb #c01a0021
 def read_predictions_of(
-    path:str|Path, # Parquet, CSV or TSV; a run; or a folder of <video>.csv
+    path:str|Path, # Parquet, CSV or TSV; a multi-task submission (.txt); a run; or a folder of <video>.csv
     given:list=(), # as for `choose_map`
 ) -> tuple: # the table with our names, a row per face; and its `ColumnMap`
     "Read anybody's predictions; what can't be used raises `InputError`."
@@ -292,5 +293,5 @@ def _match_notes(pred, known, best, labels):
         notes.append(f"{len(labels) - len(best):,} of {len(labels):,} labelled frames have no prediction "
                      "and are not scored")
     if len(best) < len(known):
-        notes.append(f"{len(known) - len(best):,} further faces of a frame: the largest, else the surest, is scored")
+        notes.append(f"{len(known) - len(best):,} further predictions of a frame: the largest face, else the surest, is scored")
     return notes
