@@ -158,7 +158,7 @@ def search_space(
     from affect_nb.sweep.search import search
     from affect_nb.sweep.sweep import Sweep
     sweep = Sweep(profile, data, out, encoder, seed, allow_code, with_faces=with_faces,
-                  workers=workers, rerun=rerun, config=config)
+                  seeds=1, workers=workers, rerun=rerun, config=config)
     found = Outcome(search(sweep, space, trials))
     print(found)
     found.publish()

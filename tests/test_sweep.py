@@ -297,6 +297,21 @@ def test_rows_of_ones_own(out, tmp_path):
     assert '2 runs to make' in affect(*command, '--dry-run', cwd=tmp_path).stdout
 
 
+def test_an_ensemble_of_rows(out, tmp_path):
+    "Two rows of the paper as one, from the runs that are there; rows of other data are refused before anything is run."
+    before, command = runs(out), ('tables', '--rows', 'entries.csv', '--profile', 'smoke', '--out', out)
+    (tmp_path/'entries.csv').write_text('row,task,ensemble,baseline\nboth,V,3.8+5.6,3.8\n')
+    done = affect(*command, cwd=tmp_path)
+    assert done.returncode == 0 and re.search(r'^  both .* -?\d\.\d{4} \[', done.stdout, re.M) and runs(out) == before, done.stdout + done.stderr
+    t, d = (pd.read_csv(out/'tables'/f'entries{end}.csv').set_index('row') for end in ('', '_differences'))
+    assert 'mean prediction of 3.8+5.6 (weights' in t.loc['both', 'data'] and len(t.loc['both', 'runs'].split()) == 2
+    assert d.loc['both', 'lo'] <= d.loc['both', 'hi'] and not (out/'tables'/'entries_ensembles.csv').exists()
+    write_raf_db(tmp_path/'raf', train=40, val=30, compound_train=11, compound_val=11)
+    (tmp_path/'entries.csv').write_text('row,task,data,ensemble\na,EXPR,,\nb,EXPR,raf,\nboth,EXPR,,a+b\n')
+    done = affect(*command, cwd=tmp_path)
+    assert done.returncode == 2 and 'row both: a and b are of different data' in done.stderr and runs(out) == before, done.stderr
+
+
 @pytest.mark.slow
 def test_compounds_of_the_demo(tmp_path):
     "The paper's best schedule on the drawn faces: single expressions well, compounds far above chance."

@@ -109,7 +109,7 @@ def sheet(self:Outcome) -> Sheet: # of texts; trials lead to their runs
 @patch
 def lines(self:Outcome) -> list: # of texts
     "The search for a terminal."
-    found = [self.sheet().caption]
+    found = [self.table.data, self.sheet().caption]
     for r in self.winner().itertuples():
         found.append(f'{r.what}: {as_text(r.score)} [{as_text(r.lo)}, {as_text(r.hi)}] {r.trial}'.rstrip())
     mattered = [f'{r.name} {r.share:.2f} (best {r.best})' for r in self.importance().itertuples(index=False)]

@@ -210,7 +210,8 @@ def search(
 ) -> Search:
     "Search a space; what is unknown or can't be run raises `InputError` before anything is run."
     if trials < 1: raise InputError(f'trials is {trials}, but must be 1 or more')
-    if sweep.seeds > 1 or sweep.folds: raise InputError('a search makes one run per trial: leave seeds and folds out')
+    if sweep.seeds > 1 or sweep.folds or sweep.nested:
+        raise InputError('a search makes one run per trial: leave seeds, folds and nested out')
     space, first = read_space(file, sweep)
     found = Search(sweep, space, first.digest)
     found.load()
