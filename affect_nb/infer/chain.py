@@ -85,6 +85,9 @@ class Chain(nn.Module, _Portable):
     def gaps(self): return any(getattr(m.temporal, 'gaps', False) for m in self.models) # whether masks must be gaps
 
     @property
+    def flip(self): return any(m.flip for m in self.models) # whether mirror images are predicted, too
+
+    @property
     def sizes(self): return sorted({p['img_size'] for p in self.preprocessing}) # of what encoders see, pixels
 
     @property
@@ -140,7 +143,9 @@ def features(self:Chain,
 ) -> tuple: # `x` `(m, d)` and `other` `(m, e)`; `other` is None where nothing is fused
     "Every distinct encoder sees its images once."
     found = [encoder(x).float() for encoder, x in zip(self.encoders, images)]
-    x = torch.cat([found[i] for i in self.owns], 1)
+    own = [found[i] for i in self.owns]
+    if self.flip: own += [self.encoders[i](images[i].flip(-1)).float() for i in self.owns]
+    x = torch.cat(own, 1)
     return x, torch.cat([_joined(found, g) for g in self.groups], 1) if self.groups else None
 
 def _prepared(chain, crops):
@@ -182,11 +187,17 @@ def predict(self:Chain,
     mask:torch.Tensor|None=None, # `(b, s)` bool, or gaps, m not 0: where they stand; None: each stands alone
 ) -> dict: # task → `(m, k)`, or `(b, s, k)`: valence and arousal −1…1, probabilities of the others
     "Predictions from features, in the chain's own tensors."
-    (own, fused), out = self.widths(), {}
+    (own, fused), out, half = self.widths(), {}, x.shape[-1]//2
     for model, link in zip(self.models, self.links):
-        pred = model(x[..., own[link.own]], other[..., fused[link.fused]] if link.fused else None, mask)
-        out |= {t: probabilities(t, pred[t].float()) for t in link.tasks}
+        more = other[..., fused[link.fused]] if link.fused else None, mask
+        pred = _probable(model, x[..., own[link.own]], *more)
+        if model.flip:
+            mirrored = _probable(model, x[..., half:][..., own[link.own]], *more)
+            pred = {t: (p + mirrored[t])/2 for t, p in pred.items()}
+        out |= {t: pred[t] for t in link.tasks}
     return {t: out[t] for t in self.tasks}
+
+def _probable(model, *args): return {t: probabilities(t, p.float()) for t, p in model(*args).items()}
 
 @patch
 @torch.no_grad()

@@ -16,7 +16,7 @@ import numpy as np, torch
 from torch import nn
 
 from ..files import InputError, write_atomically
-from .chain import Chain, resize
+from .chain import CROP, Chain, resize
 from ..labels import CLASSES
 
 # %% ../../nbs/infer/onnx.ipynb #d8878319
@@ -70,13 +70,12 @@ def _crops(chain, n, rng):
 
 def _windows(chain, b, s, rng):
     "Random features of windows with padding."
-    own, fused = chain.widths()
+    features = chain.embed(np.zeros((1, CROP, CROP, 3), np.uint8))
     lengths = np.append(s, rng.integers(1, s + 1, b - 1))
     mask = torch.from_numpy(np.arange(s) < lengths[:, None])
     if chain.gaps: mask = mask.int() * 2
-    d, e = (sum(c.stop - c.start for c in cols.values()) for cols in (own, fused))
-    def draw(k): return torch.from_numpy(rng.standard_normal((b, s, k)).astype(np.float32))
-    return (draw(d), *([draw(e)] if e else []), mask)
+    def draw(like): return torch.from_numpy(rng.standard_normal((b, s, like.shape[1])).astype(np.float32))
+    return (*(draw(f) for f in features if f is not None), mask)
 
 def _export(graph, args, file, names, outputs, axes, dynamo):
     "Write one graph by one of torch's exporters."
