@@ -293,5 +293,6 @@ def _match_notes(pred, known, best, labels):
         notes.append(f"{len(labels) - len(best):,} of {len(labels):,} labelled frames have no prediction "
                      "and are not scored")
     if len(best) < len(known):
-        notes.append(f"{len(known) - len(best):,} further predictions of a frame: the largest face, else the surest, is scored")
+        notes.append(f"{len(known) - len(best):,} further predictions of a frame: the largest face, else the surest, "
+                     "is scored")
     return notes

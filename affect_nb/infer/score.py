@@ -168,8 +168,8 @@ class Scored(NamedTuple):
     notes: list # sentences
 
     def __repr__(self):
-        shown = self.table[~self.table['metric'].str.startswith('reliability')].astype({'groups': 'Int64'})
-        shown = shown.dropna(axis=1, how='all')
+        shown = self.table[~self.table['metric'].str.startswith('reliability')].dropna(axis=1, how='all')
+        shown = shown.assign(groups=['' if pd.isna(n) else f'{n:.0f}' for n in shown['groups']])
         text = shown.to_string(index=False, na_rep='', float_format='{:.4f}'.format)
         return '\n'.join([text, '', *(f'note: {n}' for n in self.notes)]).rstrip()
 
