@@ -38,8 +38,8 @@ class _Portable(ModelHubMixin):
     "What huggingface_hub asks of a model; `infer.portable` does it."
     def save_pretrained(self, save_directory, dtype='float32', **kwargs):
         place = Path(save_directory)
-        if place.is_file() or (place/'record.json').is_file():
-            raise InputError(f"{place} is {'a file' if place.is_file() else 'the folder of a run'}: choose a new folder")
+        if place.is_file(): raise InputError(f"{place} is a file: choose a new folder")
+        if (place/'record.json').is_file(): raise InputError(f"{place} is the folder of a run: choose a new folder")
         self.extra['dtype'] = dtype
         return super().save_pretrained(save_directory, **kwargs)
 

@@ -138,6 +138,7 @@ def _describe(file, about):
     onnx.helper.set_model_props(model, {k: json.dumps(v) for k, v in about.items()})
     onnx.save(model, file)
 
+# %% ../../nbs/infer/onnx.ipynb #bbc25864
 def _about(chain):
     "What a user has to know."
     return dict(tasks=chain.tasks, classes={t: list(CLASSES[t]) for t in chain.tasks}, sizes=chain.sizes,
