@@ -42,13 +42,24 @@ def _with_interval(part):
     if present is None or abs(present - score) < 5e-4: return _number(score) + inner
     return f'{_number(score)} (occurring: {_number(present)}{inner})'
 
+def _parts(metric):
+    "The scores that are there; the last is the one that choices have touched least."
+    parts = {k: metric.get(k) or {} for k in ('ours', 'cross_fit', 'held_out')}
+    return {k: part for k, part in parts.items() if part.get('score') is not None}
+
+def _count(metric, what):
+    "The number of frames or groups that were scored; None where nobody knows."
+    return next((part[what] for part in _parts(metric).values() if part.get(what)), None)
+
 def _scores_table(about):
     "Every metric with its intervals."
     rows = []
     for m in about.get('metrics', {}).values():
-        parts = ' | '.join(_with_interval(m.get(k)) for k in ('ours', 'cross_fit', 'held_out'))
-        name, constant, n = _METRICS.get(m['metric'], m['metric']), _number(m.get('constant')), m['ours']
-        rows.append(f"| {name} | {parts} | {constant} | {n['scored']:,} | {n['groups']} |")
+        found = _parts(m)
+        parts = ' | '.join(_with_interval(found.get(k)) for k in ('ours', 'cross_fit', 'held_out'))
+        name, constant = _METRICS.get(m['metric'], m['metric']), _number(m.get('constant'))
+        counts = ' | '.join(f"{_count(m, k) or '–'}" for k in ('scored', 'groups'))
+        rows.append(f'| {name} | {parts} | {constant} | {counts} |')
     if not rows: return 'No scores are recorded with this model.'
     head = ['| metric | validation | cross-fit | held out | constant | frames | persons or clips |',
             '|---|---|---|---|---|---|---|']
@@ -58,13 +69,12 @@ FEW = 20 # persons or clips: with fewer an interval says little
 
 def _how_sure(about):
     "What the intervals are worth, in sentences."
-    metrics = about.get('metrics', {}).values()
-    if not any(m['ours']['groups'] for m in metrics): return ''
-    fewest = min(m['ours']['groups'] for m in metrics if m['ours']['groups'])
+    groups = [n for m in about.get('metrics', {}).values() if (n := _count(m, 'groups'))]
+    if not groups: return ''
     say = ("Brackets are 95 % intervals over persons or clips of the same data set: they say nothing of other "
            "cameras, countries, ages or annotators. The epoch was chosen on the validation set, so its score is "
            "somewhat too good: believe the cross-fit and the held-out part.")
-    if fewest < FEW: say += f" The smallest score rests on {fewest} persons or clips: too few to trust any digit."
+    if min(groups) < FEW: say += f" A score rests on {min(groups)} persons or clips: too few to trust any digit."
     return '\n\n' + say + ''.join(f'\n- {note}' for note in about.get('notes', []))
 
 # %% ../../nbs/infer/card.ipynb #af85939e
@@ -133,11 +143,10 @@ def _front_matter(config, title):
     "What the hub reads."
     about, found = config['about'], []
     for m in about.get('metrics', {}).values():
-        split = next(s for s in ('held_out', 'cross_fit', 'ours') if m.get(s) or s == 'ours')
-        best = m[split]
-        if best.get('score') is None: continue
-        found.append(EvalResult(task_type='image-classification', dataset_type='other', metric_type=m['metric'],
-                                dataset_name=about['data']['source'], dataset_split=split, metric_value=best['score']))
+        for split, best in list(_parts(m).items())[-1:]:
+            found.append(EvalResult(task_type='image-classification', dataset_type='other', metric_type=m['metric'],
+                                    dataset_name=about.get('data', {}).get('source', 'unknown'), dataset_split=split,
+                                    metric_value=best['score']))
     tags = ['facial-expression', 'affective-computing', 'action-units', 'valence-arousal']
     data = ModelCardData(library_name='affect_nb', pipeline_tag='image-classification', tags=tags,
                          model_name=title if found else None, eval_results=found or None)

@@ -92,10 +92,11 @@ def training_record(
     chain:Chain, # of a run, or of a folder that was saved before
 ) -> dict: # JSON; {} where nothing is known
     "What a saved model says of its training, without a path of this machine."
-    if not isinstance(chain.about, Record): return chain.about
+    hide = path_hider({})
+    if not isinstance(chain.about, Record): return hide_in(chain.about, hide)
     told = {k: chain.about[k] for k in _TOLD if k in chain.about}
     told |= dict(metrics=_metrics(chain.about), chain=list(_upstream(chain.folder, chain.about).values()))
-    return hide_in(json.loads(json.dumps(told)), path_hider({}))
+    return hide_in(json.loads(json.dumps(told)), hide)
 
 # %% ../../nbs/infer/portable.ipynb #8272082b
 CARRIED = ('outside.safetensors',) # files beside a model that belong to it
