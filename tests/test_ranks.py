@@ -39,24 +39,24 @@ def windows(split, videos, seed):
     return df, ds
 
 
-def train(folder, device_batch=None, epochs=4, weights=True):
+def train(folder, device_batch=None, epochs=4, ema=0., loss='joint'):
     "A training of images with a temporal part: what it says of each epoch, its predictions, its model."
     torch.manual_seed(0)
     torch.set_num_threads(1)
     (_, train), (df, valid) = windows('train', 40, 0), windows('val', 12, 1)
     model = AffectModel(create_encoder(SIZE), TASKS, temporal='lstm')
     model.device_batch = device_batch
-    learn = affect_learner(model, train, valid, 48)
-    scores = fit_affect(learn, df, folder, epochs, 1e-3, seed=3)
+    learn = affect_learner(model, train, valid, 48, loss=loss)
+    scores = fit_affect(learn, df, folder, epochs, 1e-3, seed=3, ema=ema)
     pred = np.concatenate([scores.best[t]['pred'][t].numpy() for t in TASKS], 1)
     return pd.DataFrame(scores.history.rows).drop(columns='seconds'), pred, model
 
 
-def together(folder, processes, stop_after=0.):
+def together(folder, processes, stop_after=0., **how):
     "The same by several processes of gloo: log and predictions of each."
     code = (f'import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import numpy as np, torch; from pathlib import Path\n'
             'from test_ranks import train; torch.distributed.init_process_group("gloo"); rank = torch.distributed.get_rank()\n'
-            f'log, pred, _ = train(Path({str(folder)!r})); log.to_csv(f"{folder}/log{{rank}}.csv"); np.save(f"{folder}/pred{{rank}}.npy", pred)')
+            f'log, pred, _ = train(Path({str(folder)!r}), **{how!r}); log.to_csv(f"{folder}/log{{rank}}.csv"); np.save(f"{folder}/pred{{rank}}.npy", pred)')
     (folder/'main.py').write_text(code)
     command = [sys.executable, '-m', 'torch.distributed.run', '--standalone', f'--nproc-per-node={processes}', str(folder/'main.py')]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as p:
@@ -94,6 +94,15 @@ def test_two_processes_stop_and_go_on(alone, tmp_path):
     for log, pred in together(tmp_path, 2):
         np.testing.assert_allclose(log, alone[0], atol=1e-4)
         np.testing.assert_allclose(pred, alone[1], atol=1e-4)
+
+
+def test_two_processes_average_their_weights_as_one(tmp_path):
+    how = dict(ema=.8, loss='logit_adjusted', epochs=2)
+    (tmp_path/'alone').mkdir(), (tmp_path/'two').mkdir()
+    log, pred, _ = train(tmp_path/'alone', **how)
+    for other in together(tmp_path/'two', 2, **how):
+        np.testing.assert_allclose(other[0], log, atol=1e-4)
+        np.testing.assert_allclose(other[1], pred, atol=1e-4)
 
 
 def test_more_gpus_than_there_are(monkeypatch, tmp_path):
