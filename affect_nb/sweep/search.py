@@ -140,7 +140,8 @@ def _settle(self:Search, t, cell, error=''):
     record, pruned = finished(self.sweep.out, request, self.sweep.rerun), read_pruned(folder)
     if record:
         t.scores = pd.read_csv(folder/'log.csv')[metric].tolist()
-        t.state, t.score, t.why = 'complete', record['metrics'][self.space.task]['ours']['score'], ''
+        t.score = record['metrics'][self.space.task]['ours']['score']
+        t.state, t.why = ('failed', 'no frame was scored') if t.score is None else ('complete', '')
     elif pruned: t.state, t.score, t.scores, t.why = 'pruned', None, pruned['scores'], ''
     elif error: t.state, t.score, t.why = 'failed', None, error
     else: return False

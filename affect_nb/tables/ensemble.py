@@ -95,7 +95,7 @@ def predictions(self:Ensemble,
     if not each or None in each: return None
     def mean(w): return each[0]._replace(pred=sum(a*p.pred for a, p in zip(w, each)).astype(np.float32))
     if split != 'val' or len(each) == 1: return mean(self.weights(split))
-    if None in (_mean_of_seeds(self.parts[0], s) for s in _SIDES): return mean(np.full(len(each), 1/len(each)))
+    if None in (_mean_of_seeds(p, s) for p in self.parts for s in _SIDES): return mean(np.full(len(each), 1/len(each)))
     return crossed(*(mean(self.weights(s)) for s in _SIDES)) # no frame is weighted by what it has fitted
 
 @patch
