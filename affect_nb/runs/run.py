@@ -336,10 +336,9 @@ def _faster(self:Run, learn):
     "A learner whose encoder is laid out for tensor cores, and compiled if that is asked for."
     from affect_nb.models.affect import channels_last, compile_backbone
     if torch.cuda.is_available(): learn.model.cuda()
-    self.faster['channels_last'] = channels_last(learn.model, self.params['precision'])
-    if self.params['compile'] and self._trains_here:
-        compile_backbone(learn.model)
-        self.faster['compiled'] = True
+    self.faster = dict(channels_last=channels_last(learn.model, self.params['precision']),
+                       compiled=self.params['compile'])
+    if self.params['compile'] and self._trains_here: compile_backbone(learn.model)
     return learn
 
 @patch
