@@ -26,7 +26,7 @@ from .progress import Progress
 from .why import why
 from ..tables.best import best_table
 from ..tables.ensemble import check_same_data, ensemble_of
-from ..tables.inputs import describe_data, not_applicable
+from ..tables.inputs import describe_data, not_applicable, thin
 from ..tables.own import own_rows
 from ..tables.rows import Row, row, rows, steps
 from ..tables.table import Cell, Table, shared
@@ -175,6 +175,7 @@ def tables(self:Sweep,
     for text in dict.fromkeys(data.values()):
         names = [f'Table {n}' if isinstance(n, int) else n for n in asked if data[n] == text]
         say(f"{', '.join(names)}: {text}")
+    for note in dict.fromkeys(n for p in self.projects.values() for n in thin(p, self.folds)): say(f'note: {note}')
     if make:
         book = self._made(book, say)
         say(shared(book, self.out))

@@ -47,7 +47,8 @@ class Cell:
 
     @cached_property
     def _read(self): # records, error
-        try: found = [read_record(run_folder(self.out, r)) for r in self.everything]
+        nested = [run_folder(self.out, r) for half in self.nested for r in half]
+        try: found = [read_record(f) for f in (*self.folders, *nested)]
         except Damaged as e: return [], str(e)
         return (found[:len(self.requests)], '') if found and all(found) else ([], self._why())
 
@@ -209,7 +210,7 @@ def _aligned(**texts):
     "Texts under `Cell.header`; below zero is to the left."
     parts = [f'{texts[k]:{"<" if w < 0 else ">"}{abs(w)}}' for k, w in _WIDTHS.items() if k in texts]
     line = ' '.join(parts).rstrip()
-    return line if len(line) < 120 else line[:118] + '…'
+    return line if len(line) <= 120 else line[:119] + '…'
 
 def _made_from(r):
     "The parameters of a row."

@@ -67,12 +67,14 @@ def freedom(
 def interval(
     draws:np.ndarray, # `(draws,)`; NaN: nothing was scored
     influence:np.ndarray, # `(g,)` of each group
-) -> list: # lower and upper end; NaN without a draw
-    "The 95% interval of some draws: percentiles, as much farther out as Student's t is wider than the normal."
+    score:float, # that the draws are of
+) -> list: # lower and upper end, with `score` between them; NaN without a draw
+    "The 95% interval: percentiles of the draws, without their bias, widened as Student's t is wider than the normal."
     known = draws[~np.isnan(draws)]
     if not len(known): return [nan, nan]
     level = ndtr(_t(freedom(influence)))
-    return [float(q) for q in np.quantile(known, (level, 1 - level))]
+    lo, hi = np.quantile(known, (level, 1 - level)) - 2*(known.mean() - score)
+    return [float(min(lo, score)), float(max(hi, score))]
 
 def _t(df): return stdtrit(min(df, 1e9), .025) # the lower 2.5% of Student's t
 
@@ -94,11 +96,10 @@ def bootstrap(
     if (code < 0).any(): raise InputError(f'{(code < 0).sum()} frames have no group: fill the column `group`')
     sums, per_group = _by_group(parts, code, len(names)), np.bincount(code, scored, len(names)).astype(int)
     drawn = np.concatenate([m.occurring(w) for w in _drawn(sums, draws, seed)]) if scored.any() else np.full(draws, nan)
-    influence = _influence(m.occurring, sums)
+    present, influence = float(m.occurring(sums.sum(0))), _influence(m.occurring, sums)
     enough = np.count_nonzero(per_group) >= FEWEST
-    ends = interval(drawn, influence) if enough else [nan, nan]
+    ends = interval(drawn, influence, present) if enough else [nan, nan]
     occurs = (sums[..., 0] + sums[..., 2] > 0).sum(0) if parts.ndim == 3 else None
-    present = float(m.occurring(sums.sum(0)))
     return Bootstrap(m.name, m(pred, targ), present, *ends, drawn, influence, tuple(names), per_group, seed, occurs)
 
 def _influence(value, sums, step=.01):
@@ -129,7 +130,7 @@ def combine(
     names = 'score', 'present', 'draws', 'influence'
     score, present, draws, influence = (how(*(getattr(p, k) for p in parts)) for k in names)
     enough = all(np.isfinite(p.lo) for p in parts)
-    lo, hi = interval(draws, influence) if enough else (nan, nan)
+    lo, hi = interval(draws, influence, present) if enough else (nan, nan)
     return replace(first, metric=metric or first.metric, score=float(score), present=float(present), lo=lo, hi=hi,
                    draws=draws, influence=influence, scored=np.max([p.scored for p in parts], 0))
 
@@ -159,7 +160,7 @@ def paired(
     note = _comparable(a, b)
     diff = a.present - b.present
     enough = np.isfinite([a.lo, b.lo]).all()
-    ends = interval(a.draws - b.draws, a.influence - b.influence) if enough else (nan, nan)
+    ends = interval(a.draws - b.draws, a.influence - b.influence, diff) if enough else (nan, nan)
     return Difference(diff, *ends, note)
 
 def _comparable(a, b):
