@@ -95,7 +95,7 @@ ARGUMENTS = {
     'table': (['tables', '--tables', 'three', '--data', '{faces}'], ["'three'"]),
     'what is fused': (['train', '--fuse', 'V+Smile', '--data', '{faces}'], ["'SMILE'"]),
     'fold': (['train', '--folds', '3', '--fold', '3', '--data', '{faces}'], ['fold is 3 of 3']),
-    'seeds': (['tables', '--tables', '3', '--seeds', '0', '--data', '{faces}'], ['seeds is 0']),
+    'nested': (['tables', '--tables', '3', '--nested', 'half', '--data', '{faces}'], ["nested is 'half'"]),
     'refit of a table': (['tables', '--tables', '3', '--folds', '1', '--data', '{faces}'], ['folds is 1', '--folds 1']),
     'no file of rows': (['tables', '--rows', 'mine.csv', '--data', '{faces}'], ["'mine.csv'", 'row and task']),
     'a module that is not there': (['train', '--temporal', 'no_such_module:Net', '--data', '{faces}'], ["'no_such_module:Net'", 'PYTHONPATH']),
