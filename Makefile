@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.13 python3.10 p
 	$$p -c '$(SUPPORTED)' >/dev/null 2>&1 && { echo $$p; break; }; done)
 BIN := .venv/bin
 
-.PHONY: demo outputs test test-all lab export readme encoder clean
+.PHONY: demo outputs test test-all lab export readme encoder model clean
 
 demo: .venv/installed ## regenerate the tables on the embedded faces into runs/demo
 	$(BIN)/affect tables --profile demo --out runs/demo
@@ -34,6 +34,9 @@ readme: .venv/installed ## README.md from nbs/index.ipynb
 encoder: .venv/installed ## make the encoder in the package again (about an hour on two cores)
 	$(BIN)/affect finetune --profile encoder --out runs/encoder
 	$(BIN)/python -c "from affect_nb.runs.shipped import ship; print(ship('runs/encoder'))"
+
+model: .venv/installed ## make the model for real faces again, from DiffusionFER: make model DATA=.../s_aff_wild2
+	$(BIN)/python -W ignore -c "import sys; from affect_nb.infer.default import make_default as m; print(m(sys.argv[1]))" $(DATA)
 
 # A torch that Python already has is used; otherwise pip brings one.
 .venv/installed: settings.ini setup.py pyproject.toml

