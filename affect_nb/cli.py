@@ -222,11 +222,11 @@ def finetune(
     _run('finetune', setup, set, folds=folds, fold=fold, **(dict(tasks=tasks) if tasks else {}))
 
 Tasks = Annotated[str, option('trained together: any of V, A, EXPR, AU, such as AU+V; or CE, alone')]
-Fuse = Annotated[str, option('tasks whose frozen features are added; or a control: oracle, noise, module')]
+Fuse = Annotated[str, option('tasks whose frozen features are added, and audio; or a control: oracle, noise, module')]
 SeqLen = Annotated[int, option('S, frames in a window', min=1)]
 Hop = Annotated[int, option('W, frames between the starts of two windows; 0: S', min=0)]
 Temporal = Annotated[str, option(
-    'lstm, tcn, transformer, none or package.module:Name; empty: lstm for sequences')]
+    'lstm, tcn, transformer, bilstm, bilstm_gaps, none or package.module:Name; empty: lstm for sequences')]
 Shuffle = Annotated[bool, option('permute the frames inside the windows (a control)', '--shuffle')]
 StageEpochs = Annotated[str, option("CE: epochs of each stage, such as '5 5 3 3'")]
 CompoundShare = Annotated[str, option("CE: share of the compound pool in each stage, such as '0 .2 .4 1'")]
@@ -279,7 +279,7 @@ def predict(
     if annotate: check_annotated(annotate)
     video = the_video(inputs, max_frames) if annotate or plot else None
     done = write_answers(inputs, out, Analyzer(model, tasks, aligned, detector, allow_code, max_frames), neutral)
-    if done.counts.get('faces', 0) <= 8: print('\n'.join(face_lines(done.table())))
+    if 0 < done.counts['faces'] <= 8: print('\n'.join(face_lines(done.table())))
     print(done)
     for file in show_video(video, done.table, annotate, plot, max_frames): print(file)
 
