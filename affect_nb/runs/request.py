@@ -241,10 +241,8 @@ def request(self:Setup,
     make = dict(pretrain=_pretrain, finetune=_finetune, mtl=_mtl, ce=_ce)[kind]
     start = make(self, self.project(data), data, encoder, params)
     call = dict(profile=str(self.profile), data=str(data), seed=self.seed if seed is None else seed,
-                settings=settings or {})
-    call |= {k: params[k] for k in ASKED[kind]}
-    if encoder: call['encoder'] = str(encoder)
-    if self.choose: call['choose'] = self.choose
+                settings=settings or {}, **{k: params[k] for k in ASKED[kind]})
+    call |= {k: str(v) for k, v in dict(encoder=encoder, choose=self.choose).items() if v}
     own = {k: code_name(params[k]) for k in ('temporal', 'loss') if is_import_name(params.get(k))}
     return Request(kind, params, seed=call['seed'], call=call, code=own | start.pop('code', {}), **start)
 

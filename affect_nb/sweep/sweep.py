@@ -130,6 +130,7 @@ def _halves(self:Sweep):
     for half in halves: half.projects = self.projects
     return halves
 
+# %% ../../nbs/sweep/sweep.ipynb #abe5d62f
 @patch
 def cells(self:Sweep,
     numbers:list, # of the paper's tables
@@ -203,6 +204,7 @@ def _made(self:Sweep, book, say):
     for c in rest.values(): say('  ' + c.line())
     return {i: ready.get(i) or rest[i] for i in book}
 
+# %% ../../nbs/sweep/sweep.ipynb #ade51806
 @patch
 def _table(self:Sweep, number, rows_, book, data):
     "A table from its cells; Table 1 from the best cells of the other tables, those of earlier calls included."
