@@ -233,9 +233,7 @@ def request(self:Setup,
     "The request for a run, and for the runs it starts from; what can't be trained raises `InputError`."
     data, encoder = self.data if data is None else data, self.encoder if encoder is None else encoder
     if self.choose and kind != 'pretrain': settings = {**(settings or {}), 'choose': self.choose}
-    if kind == 'finetune' and 'tasks' not in asked: # where rows start from: whatever has labels
-        labelled = self.project(data).labelled(asked.get('folds', 0), asked.get('fold', 0))
-        if labelled: asked['tasks'] = labelled
+    if kind == 'finetune' and 'tasks' not in asked: asked |= self._all_labelled(data, asked)
     params = resolve(kind, self.settings, settings, **asked)
     if encoder: _check_builds(encoder)
     make = dict(pretrain=_pretrain, finetune=_finetune, mtl=_mtl, ce=_ce)[kind]
@@ -245,6 +243,12 @@ def request(self:Setup,
     call |= {k: str(v) for k, v in dict(encoder=encoder, choose=self.choose).items() if v}
     own = {k: code_name(params[k]) for k in ('temporal', 'loss') if is_import_name(params.get(k))}
     return Request(kind, params, seed=call['seed'], call=call, code=own | start.pop('code', {}), **start)
+
+@patch
+def _all_labelled(self:Setup, data, asked):
+    "Where rows start from: trained on whatever has labels."
+    labelled = self.project(data).labelled(asked.get('folds', 0), asked.get('fold', 0))
+    return dict(tasks=labelled) if labelled else {}
 
 # %% ../../nbs/runs/request.ipynb #1b543f9b
 def _texts(x):
