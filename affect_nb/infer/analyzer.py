@@ -7,7 +7,7 @@ Docs: https://affect-nb.github.io/affect_nb/infer/analyzer.html.md"""
 # %% auto #0
 __all__ = ['OUTSIDE_FLAG', 'TOGETHER', 'PIECE', 'table_of', 'Piece', 'Analyzer']
 
-# %% ../../nbs/infer/analyzer.ipynb #8e12d6b8
+# %% ../../nbs/infer/analyzer.ipynb #a2e8a2e3
 import os, threading
 from collections import Counter
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ from .media import MAX_FRAMES, Frame, Input, VideoFile, find_sources, read_pictu
 from .tracks import Cuts, Tracks, Windowed
 from ..labels import AUS, BASIC, COMPOUNDS, EXPRS, OUTPUTS
 
-# %% ../../nbs/infer/analyzer.ipynb #b2e5ae8e
+# %% ../../nbs/infer/analyzer.ipynb #c0a8e0b7
 _FACE = ('number', 'time_s', 'person', 'x', 'y', 'w', 'h', 'detection_score')
 _PARTS = np.array([[b in parts for b in BASIC] for parts in COMPOUNDS.values()], float)
 OUTSIDE_FLAG = .99
@@ -60,7 +60,7 @@ def table_of(
     flags = [', '.join(word for word, on in marks.items() if on[i]) for i in range(len(faces))]
     return pd.DataFrame(cols | dict(outside=far.astype(np.float32), flag=np.array(flags, object)))
 
-# %% ../../nbs/infer/analyzer.ipynb #dfad2398
+# %% ../../nbs/infer/analyzer.ipynb #98cf3827
 TOGETHER = 64 # faces that the model sees at once
 
 class _Clip:
@@ -112,7 +112,7 @@ class _Clip:
         pred, outside = zip(*[self.answers.pop(k) for k in done]) if done else ((), ())
         return self.analyzer.table([self.name] * len(rows), rows, np.array(pred), np.array(outside))
 
-# %% ../../nbs/infer/analyzer.ipynb #8dab7aea
+# %% ../../nbs/infer/analyzer.ipynb #82f12d5b
 @patch
 def _along(self:_Clip, keys, x, other, outside):
     "Faces go to their persons' windows, whose frames are as far apart as those that the model has learnt from."
@@ -148,7 +148,7 @@ def _run(self:_Clip):
         pred = self.analyzer.answers(torch.stack([x for x, _, _ in frames]), other, mask)
         for (w, n), p in zip(due, np.split(pred, np.cumsum([n for _, n in due])[:-1])): self._settle(w, w.settle, p)
 
-# %% ../../nbs/infer/analyzer.ipynb #bdbe26f2
+# %% ../../nbs/infer/analyzer.ipynb #16444065
 @patch
 def state(self:_Clip) -> dict: # JSON values and arrays
     "What is needed to go on behind `finished`."
@@ -178,7 +178,7 @@ def restore(self:_Clip, s):
         w.add(tuple(key), (torch.from_numpy(a['x'][i]), other, a['outside'][i]))
         w.total[-1], w.count[-1] = a['total'][i] if count else 0., count
 
-# %% ../../nbs/infer/analyzer.ipynb #cad22e00
+# %% ../../nbs/infer/analyzer.ipynb #a2987365
 PIECE = 256 # frames of a video, or pictures, in a part
 
 @dataclass
@@ -228,7 +228,7 @@ class Analyzer:
     @cached_property
     def _columns(self): return [t for t in self.chain.tasks for _ in range(OUTPUTS[t])]
 
-# %% ../../nbs/infer/analyzer.ipynb #52ce5ce9
+# %% ../../nbs/infer/analyzer.ipynb #8dd3f84a
 @patch
 def features(self:Analyzer,
     crops:list, # n of `(h, w, 3)` uint8
@@ -268,7 +268,7 @@ def see(self:Analyzer, frame, still=False):
         self._local.detector = create_detector(self._name)
     return look(frame, None if self.aligned else self._local.detector, self.chain.size, still)
 
-# %% ../../nbs/infer/analyzer.ipynb #f39aa846
+# %% ../../nbs/infer/analyzer.ipynb #e569622b
 class _Crops:
     "A folder of numbered crops, read like a video."
     rate = 0
@@ -317,7 +317,7 @@ def _interval(self:Analyzer, rate):
     if not self.chain.temporal: return 1
     return max(1, round((self.chain.frame_interval or 1) * (rate or 30) / 30))
 
-# %% ../../nbs/infer/analyzer.ipynb #387a0847
+# %% ../../nbs/infer/analyzer.ipynb #e6641954
 @patch
 def pictures(self:Analyzer,
     sources:list, # of `Input`, pictures
@@ -366,8 +366,8 @@ def __call__(self:Analyzer,
                 found.append(part.rows)
                 skipped |= part.skipped
         except Damaged: raise
-        except InputError as e: skipped[block[0].name] = str(e)
-    if not found: raise InputError(next(iter(skipped.values())))
+        except InputError as e: skipped[block[0].name] = str(e).removeprefix(f'{block[0].name}: ')
+    if skipped and not any(map(len, found)): raise InputError(': '.join(next(iter(skipped.items()))))
     df = pd.concat(found, ignore_index=True)
     df.attrs['skipped'] = skipped
     return df

@@ -7,7 +7,7 @@ Docs: https://affect-nb.github.io/affect_nb/infer/answers.html.md"""
 # %% auto #0
 __all__ = ['neutral_shift', 'subtract_neutral', 'check_answers', 'Answered', 'write_answers']
 
-# %% ../../nbs/infer/answers.ipynb #f616f5a9
+# %% ../../nbs/infer/answers.ipynb #72e1645b
 import hashlib, json, shutil, sys, time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ from .analyzer import Analyzer
 from .media import find_sources, shown
 from ..labels import AU_NAMES, AUS, EXPRS
 
-# %% ../../nbs/infer/answers.ipynb #5032108e
+# %% ../../nbs/infer/answers.ipynb #e978a064
 _REST, _FEWEST = .1, 10
 
 def _logit(p): p = np.clip(np.asarray(p, float), 1e-6, 1 - 1e-6); return np.log(p / (1 - p))
@@ -59,7 +59,7 @@ def subtract_neutral(
         df['expr'] = np.array(EXPRS, object)[z.argmax(1)]
     return df
 
-# %% ../../nbs/infer/answers.ipynb #d242ba83
+# %% ../../nbs/infer/answers.ipynb #ffa8e2f1
 def _plan(analyzer, sources):
     "A digest of what is asked for."
     h = hashlib.sha256(json.dumps([__version__, analyzer.chain.tasks, analyzer.aligned, analyzer.max_frames]).encode())
@@ -98,7 +98,7 @@ def _as_arrow(df):
         return pa.float64() if c == 'time_s' else pa.float32()
     return pa.Table.from_pandas(df, pa.schema([(c, kind(c)) for c in df]), preserve_index=False)
 
-# %% ../../nbs/infer/answers.ipynb #f171669c
+# %% ../../nbs/infer/answers.ipynb #85ef4ae8
 class _Pieces:
     "The folder of pieces beside the file that will be: `<out>.part`."
     def __init__(self, out, plan):
@@ -140,7 +140,7 @@ class _Pieces:
             files = sorted(self.folder.glob(f'{block:06}-*.parquet'))
             if files: yield files
 
-# %% ../../nbs/infer/answers.ipynb #37d7dd31
+# %% ../../nbs/infer/answers.ipynb #95efa4ee
 @patch
 def finish(self:_Pieces, analyzer, neutral):
     "Write the file from the pieces, and remove them."
@@ -171,7 +171,7 @@ def _shifted(df, shifts, thresholds):
         if shifts.get(key): df.loc[rows.index] = subtract_neutral(rows, shifts[key], thresholds)
     return df
 
-# %% ../../nbs/infer/answers.ipynb #c61dabb0
+# %% ../../nbs/infer/answers.ipynb #079b0f36
 @contextmanager
 def _shown_progress(total):
     "What to call after each frame."
@@ -199,7 +199,7 @@ class _Lines:
         left = f', {max(0, self.total - self.done) / speed:,.0f} s left' if self.total else ''
         print(f'{self.done:,} of about {self.total:,} frames, {speed:.1f} frames/s{left}', file=sys.stderr)
 
-# %% ../../nbs/infer/answers.ipynb #0c54ac99
+# %% ../../nbs/infer/answers.ipynb #585b3fec
 @dataclass
 class Answered:
     "What has become of what was asked for."
@@ -265,7 +265,7 @@ def _total(counts):
         for k, n in c.items(): total[k] = total.get(k, 0) + n
     return total
 
-# %% ../../nbs/infer/answers.ipynb #7fc1f66b
+# %% ../../nbs/infer/answers.ipynb #e88d697f
 def _run(analyzer, blocks, pieces, progress):
     "Work on what isn't done; the number of frames that were looked at."
     seen = 0
@@ -286,7 +286,9 @@ def _run(analyzer, blocks, pieces, progress):
         except InputError as e:
             pieces.keep(skipped=pieces.note['skipped'] | {block[0].name: str(e).removeprefix(f'{block[0].name}: ')})
         pieces.keep(block=number + 1, piece=0, state=None)
-    if not pieces.note['counts']: raise InputError(': '.join(next(iter(pieces.note['skipped'].items()))))
+    if not _total(pieces.note['counts']).get('frames'):
+        shutil.rmtree(pieces.folder)
+        raise InputError(': '.join(next(iter(pieces.note['skipped'].items()))))
     return seen
 
 def _title(number, block): return block[0].name if len(block) == 1 else f'{block[0].name} … {block[-1].name}'

@@ -7,11 +7,10 @@ Docs: https://affect-nb.github.io/affect_nb/infer/tracks.html.md"""
 # %% auto #0
 __all__ = ['iou', 'Cuts', 'Tracks', 'Windowed']
 
-# %% ../../nbs/infer/tracks.ipynb #6c2afb6b
+# %% ../../nbs/infer/tracks.ipynb #682f9b37
 import cv2, numpy as np
-from scipy.optimize import linear_sum_assignment
 
-# %% ../../nbs/infer/tracks.ipynb #ba9d1778
+# %% ../../nbs/infer/tracks.ipynb #154019d8
 def iou(
     a:np.ndarray, # `(n, 4)` boxes x, y, w, h
     b:np.ndarray, # `(m, 4)`
@@ -22,7 +21,7 @@ def iou(
     both = np.clip(high - low, 0, None).prod(-1)
     return both / np.maximum(a[..., 2:].prod(-1) + b[..., 2:].prod(-1) - both, 1e-9)
 
-# %% ../../nbs/infer/tracks.ipynb #7d5aac96
+# %% ../../nbs/infer/tracks.ipynb #2369ea8e
 class Cuts:
     "Whether a frame shows something else than the frame before it."
     def __init__(self): self.last, self.steps = None, []
@@ -46,7 +45,7 @@ class Cuts:
     def state(self, s):
         self.last, self.steps = None if s['last'] is None else np.array(s['last'], np.float32), s['steps']
 
-# %% ../../nbs/infer/tracks.ipynb #6c8a4c58
+# %% ../../nbs/infer/tracks.ipynb #4142733a
 _MIN_IOU, _MIN_LOOK, _PATIENCE = .3, .4, 15
 
 def _look(crop):
@@ -84,6 +83,7 @@ class Tracks:
         "The known persons of faces; 0 for the others."
         found = [0] * len(boxes)
         if not len(boxes) or not self.boxes: return found
+        from scipy.optimize import linear_sum_assignment # slow to import, and a photograph doesn't need it
         known = list(self.boxes)
         overlap = iou(boxes, list(self.boxes.values()))
         same = np.array(looks) @ np.array([self.looks[p] for p in known]).T >= _MIN_LOOK
@@ -105,7 +105,7 @@ class Tracks:
         self.looks = {p: np.array(l, np.float32) for p, _, l, _ in s['known']}
         self.seen = {p: n for p, _, _, n in s['known']}
 
-# %% ../../nbs/infer/tracks.ipynb #2ee9b07e
+# %% ../../nbs/infer/tracks.ipynb #90e872ec
 class Windowed:
     "One person's frames on their way through windows."
     def __init__(self,
