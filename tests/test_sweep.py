@@ -47,7 +47,7 @@ def quietly(out):
 def test_rows_and_files(swept):
     out, said = swept
     asked = read_profile('smoke')['rows']
-    for i in asked: assert re.search(rf'^  {re.escape(i)} .* -?\d\.\d{{4}} \[', said, re.M), said
+    for i in asked: assert re.search(rf'^  {re.escape(i)} .* -?\d\.\d{{4}} +\[', said, re.M), said
     assert 'embedded faces' in said and (out/'report.html').stat().st_size > 10_000
     records = [read_record(out/'runs'/n) for n in runs(out)]
     singles = {o['digest'] for r in records for o in r.get('others', [])}
@@ -286,7 +286,7 @@ def test_rows_of_ones_own(out, tmp_path):
     (tmp_path/'mine.csv').write_text('row,task,baseline,S,temporal,loss\ngru,V,3.8,5,ideas:Gru,\nsquared,V,gru,5,ideas:Gru,ideas:Squared\n')
     before, command = runs(out), ('tables', '--rows', 'mine.csv', '--profile', 'smoke', '--out', out, '--allow-code', 'ideas')
     done = affect(*command, cwd=tmp_path)
-    assert done.returncode == 0 and re.search(r'^  squared .* \d\.\d{4} \[', done.stdout, re.M), done.stdout + done.stderr
+    assert done.returncode == 0 and re.search(r'^  squared .* \d\.\d{4} +\[', done.stdout, re.M), done.stdout + done.stderr
     assert len(runs(out)) == len(before) + 2 and before.items() <= runs(out).items()
     df = pd.read_csv(out/'tables'/'mine_differences.csv')
     assert df['row'].tolist() == ['gru', 'squared'] and df['baseline'].astype(str).tolist() == ['3.8', 'gru'] and df['lo'].notna().all()
@@ -302,7 +302,7 @@ def test_an_ensemble_of_rows(out, tmp_path):
     before, command = runs(out), ('tables', '--rows', 'entries.csv', '--profile', 'smoke', '--out', out)
     (tmp_path/'entries.csv').write_text('row,task,ensemble,baseline\nboth,V,3.8+5.6,3.8\n')
     done = affect(*command, cwd=tmp_path)
-    assert done.returncode == 0 and re.search(r'^  both .* -?\d\.\d{4} \[', done.stdout, re.M) and runs(out) == before, done.stdout + done.stderr
+    assert done.returncode == 0 and re.search(r'^  both .* -?\d\.\d{4} +\[', done.stdout, re.M) and runs(out) == before, done.stdout + done.stderr
     t, d = (pd.read_csv(out/'tables'/f'entries{end}.csv').set_index('row') for end in ('', '_differences'))
     assert 'mean prediction of 3.8+5.6 (weights' in t.loc['both', 'data'] and len(t.loc['both', 'runs'].split()) == 2
     assert d.loc['both', 'lo'] <= d.loc['both', 'hi'] and not (out/'tables'/'entries_ensembles.csv').exists()
