@@ -79,8 +79,8 @@ def thin(
     groups = df['group'].nunique()
     if not groups: return []
     if groups < FEWEST:
-        return [f"{project.source}: the validation set has {groups} groups (persons or clips), and below {FEWEST} there "
-                "is no interval: name its persons in a file of groups, or validate on folds (--folds 5)"]
+        return [f"{project.source}: the validation set has {groups} groups (persons or clips), too few for an interval: "
+                "name its persons in a file of groups, or validate on folds (--folds 5)"]
     y = targets(df)
     shown = dict(zip(EXPRS, (y[:, Y['EXPR']] == range(len(EXPRS))).T)) | dict(zip(AUS, (y[:, Y['AU']] == 1).T))
     alone = [name for name, rows in shown.items() if df['group'][rows].nunique() == 1]
