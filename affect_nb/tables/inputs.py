@@ -79,7 +79,7 @@ def thin(
     groups = df['group'].nunique()
     if not groups: return []
     if groups < FEWEST:
-        return [f"{project.source}: the validation set has {groups} groups (persons or clips), too few for an interval: "
+        return [f"{project.source}: {groups} groups (persons or clips) in validation are too few for an interval: "
                 "name its persons in a file of groups, or validate on folds (--folds 5)"]
     y = targets(df)
     shown = dict(zip(EXPRS, (y[:, Y['EXPR']] == range(len(EXPRS))).T)) | dict(zip(AUS, (y[:, Y['AU']] == 1).T))
