@@ -26,7 +26,7 @@ from ..runs.profile import PACKAGE
 
 # %% ../../nbs/infer/chain.ipynb #92918fcb
 CROP = 112 # side of Aff-Wild2's aligned crops, pixels
-_BATCH = 64 # crops that an encoder sees at once
+_BATCH = dict(cpu=8, cuda=64) # crops that an encoder sees at once: more don't fit the cache of a processor
 
 class Link(NamedTuple):
     "What one model of a chain predicts, and which encoders it reads."
@@ -162,7 +162,8 @@ def embed(self:Chain,
     if not len(crops):
         x, other = self.embed(np.zeros((1, *crops.shape[1:]), np.uint8))
         return x[:0], None if other is None else other[:0]
-    parts = [self.features(_prepared(self, crops[i:i + _BATCH])) for i in range(0, len(crops), _BATCH)]
+    n = _BATCH.get(self.device.type, 8)
+    parts = [self.features(_prepared(self, crops[i:i + n])) for i in range(0, len(crops), n)]
     x, other = zip(*parts)
     return torch.cat(x).cpu(), torch.cat(other).cpu() if self.groups else None
 
