@@ -11,8 +11,8 @@ from sklearn.datasets import load_sample_images
 from sklearn.metrics import roc_auc_score
 
 from affect_nb.data.aff_wild2 import read_aff_wild2
-from affect_nb.infer.default import (LEARNT, crops_of, squeezed, train_faces, trunk_weights, view, view_maps,
-                                     without_brows)
+from affect_nb.infer.default import (LEARNT, crops_of, left_out_distances, squeezed, train_faces, trunk_weights, view,
+                                     view_maps, without_brows)
 from affect_nb.infer.outside import fit_outside
 from affect_nb.models.grid import face_grid
 from diffusionfer import folds_of
@@ -37,13 +37,15 @@ def main(root):
     df, fold = folds_of(without_brows(read_aff_wild2(root)))
     crops, encoder = crops_of(df['image']), face_grid(trunk_weights())
     train, left = np.flatnonzero(fold != 0), np.flatnonzero(fold == 0)
-    made, x = squeezed(encoder, view_maps(encoder, crops), train)
-    model = train_faces(made, df, x, train, left, list(LEARNT))[0]
+    maps = view_maps(encoder, crops)
+    made, x = squeezed(encoder, maps, train)
+    model = train_faces(made, df, x, train, left, list(LEARNT[:3]), epochs=6)[0]
     @torch.no_grad()
     def features(crops):
         rows = np.array_split(np.arange(len(crops)), -(-len(crops) // 32))
         return torch.cat([model.features(view(crops, 0, r)) for r in rows])
-    outside, usual = fit_outside(features(crops[train])), crops[left]
+    apart = left_out_distances(encoder, df, maps, train, epochs=6)
+    outside, usual = fit_outside(features(crops[train]), apart), crops[left]
     shown = dict(grey=np.stack([*map(grey, usual)]), blurred=np.stack([*map(blurred, usual)]), no_face=no_faces(len(usual)))
     ordinary = outside(features(usual))
     print(f'left-out faces: {np.mean(ordinary > .99):.3f} flagged, median share {np.median(ordinary):.2f}')

@@ -7,7 +7,7 @@ Docs: https://affect-nb.github.io/affect_nb/infer/default.html.md"""
 # %% auto #0
 __all__ = ['VIEWS', 'AUGMENT', 'BROWS', 'DRAWN_VIEWS', 'LEARNT', 'EPOCHS', 'LR', 'WD', 'BATCH', 'DROPOUT', 'crops_of', 'worn',
            'view', 'without_brows', 'drawn_faces', 'brow_thresholds', 'view_maps', 'squeezed', 'squeeze_views',
-           'train_faces', 'trunk_weights', 'make_default', 'fit_default']
+           'train_faces', 'trunk_weights', 'make_default', 'left_out_distances', 'fit_default']
 
 # %% ../../nbs/infer/default.ipynb #0f51de03
 import copy, tempfile
@@ -24,7 +24,7 @@ from .chain import CROP, DEFAULT
 from .faces import create_detector
 from .look import look
 from .media import Frame
-from .outside import fit_outside
+from .outside import distances, fit_cloud, fit_outside
 from ..labels import AUS, COLUMNS, EXPRS
 from ..models.affect import AffectModel
 from ..models.encoder import save_model
@@ -209,6 +209,27 @@ def make_default(
         drawn_maps = view_maps(encoder, crops_of(drawn['image']), DRAWN_VIEWS)
     return fit_default(encoder, df, maps, (drawn, drawn_maps), to, epochs)
 
+@torch.no_grad()
+def _hidden(model, x): return model.features(torch.from_numpy(x)).numpy().astype(float)
+
+def left_out_distances(
+    encoder:FaceGrid, # with a trunk that has learnt
+    df:pd.DataFrame, # frames table, n rows
+    maps:np.ndarray, # `(views, n, 7600)` of `view_maps`
+    rows:np.ndarray, # numbers of the faces to use
+    epochs:int,
+    folds:int=3,
+) -> np.ndarray: # `(m,)`
+    "How far faces lie from the cloud of a model that was trained without them."
+    fold, found = np.random.default_rng(0).permutation(len(rows)) % folds, []
+    for k in range(folds):
+        train, left = rows[fold != k], rows[fold == k]
+        made, x = squeezed(encoder, maps, train)
+        model = train_faces(made, df, x, train, left, list(LEARNT[:3]), epochs)[0]
+        found.append(distances(fit_cloud(_hidden(model, x[0, train])), _hidden(model, x[0, left])))
+    return np.concatenate(found)
+
+# %% ../../nbs/infer/default.ipynb #0f51de41
 def fit_default(
     encoder:FaceGrid, # with a trunk that has learnt
     df:pd.DataFrame, # frames table, n rows
@@ -225,5 +246,6 @@ def fit_default(
     thresholds = brow_thresholds(pred['AU'], (df['expr'] == EXPRS[0]).to_numpy())
     post = dict(AU=dict(smoothed=['box', 0.], thresholds=thresholds))
     folder = save_model(model, to, 'float16', crop=CROP, post=post)
-    with torch.no_grad(): fit_outside(model.features(torch.from_numpy(x[0]))).save(folder)
+    left = left_out_distances(copy.deepcopy(model.backbone), df, maps, rows, epochs)
+    fit_outside(_hidden(model, x[0]), left).save(folder)
     return folder

@@ -80,16 +80,17 @@ class Outside:
 
 def fit_outside(
     features:np.ndarray, # `(n, d)` of validation faces, array or tensor; 20 or more
+    left_out:np.ndarray|None=None, # `(l,)` distances of faces that the encoder never saw; None: of a tenth at a time
 ) -> Outside:
     "Fit the cloud, and the distances of faces that were left out of it; too few raise `InputError`."
     x = np.asarray(features, np.float64)
     if x.ndim != 2 or len(x) < _FEWEST or not np.isfinite(x).all():
         raise InputError(f"features of shape {x.shape} were given, but must be finite, of {_FEWEST} faces or more: "
                          f"give more validation faces")
-    fold = np.random.default_rng(0).permutation(len(x)) % _FOLDS
-    left_out = [distances(fit_cloud(x[fold != k]), x[fold == k]) for k in range(_FOLDS)]
-    levels = np.quantile(np.concatenate(left_out), np.linspace(0, 1, min(len(x), _LEVELS)))
-    return Outside(fit_cloud(x), levels)
+    if left_out is None:
+        fold = np.random.default_rng(0).permutation(len(x)) % _FOLDS
+        left_out = np.concatenate([distances(fit_cloud(x[fold != k]), x[fold == k]) for k in range(_FOLDS)])
+    return Outside(fit_cloud(x), np.quantile(left_out, np.linspace(0, 1, min(len(left_out), _LEVELS))))
 
 # %% ../../nbs/infer/outside.ipynb #0d51de14
 def load_outside(
