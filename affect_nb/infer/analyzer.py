@@ -297,12 +297,16 @@ def _pieces_of(self:Analyzer, source, state, video):
     clip = _Clip(self, source.name, self._interval(video.rate))
     if state: clip.restore(state)
     frames = ahead(in_order(self.see, video.frames(state['number'] + 1 if state else 1), self.threads), 16)
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(1, before // 2)) # the others look for faces
     try:
         for k, seen in enumerate(frames, 1):
             clip.add(seen)
             self.progress()
             if k % PIECE == 0: yield Piece(clip.finished(), clip.counted(video), clip.state())
-    finally: frames.close()
+    finally:
+        frames.close()
+        torch.set_num_threads(before)
     if not clip.counts['frames']:
         raise InputError(f"{source.name}: no frame can be decoded: copy the file again, or convert it")
     rows = clip.finished(ended=True)
