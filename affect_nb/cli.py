@@ -10,7 +10,7 @@ __all__ = ['app', 'Profile', 'Data', 'Out', 'Encoder', 'Seed', 'Set', 'Rerun', '
            'CompoundShare', 'WithMixup', 'WithCutmix', 'Inputs', 'Model', 'Wanted', 'Aligned', 'Track', 'FrameFolders',
            'TestList', 'Models', 'Template', 'Smooth', 'Faceless', 'Decoders', 'AnyModel', 'DataRoot', 'option',
            'table_list', 'tables', 'show', 'search_space', 'settings_of', 'number_list', 'pretrain', 'finetune',
-           'train', 'predict', 'submit', 'export_model', 'push_model', 'score_any', 'check_data', 'synth',
+           'train', 'predict_files', 'submit', 'export_model', 'push_model', 'score_any', 'check_data', 'synth',
            'check_machine']
 
 # %% ../nbs/cli.ipynb #5ad7d8dc
@@ -259,8 +259,8 @@ Wanted = Annotated[str, option('only these of V, A, EXPR, AU and CE, such as AU,
 Aligned = Annotated[bool, option(
     'the pictures are aligned crops of faces, nothing is detected; numbered ones in a folder are a video', '--aligned')]
 
-@app.command()
-def predict(
+@app.command('predict')
+def predict_files(
     inputs:Inputs, model:Model='',
     out:Annotated[str, option('file to write, .parquet or .csv')]='predictions.csv',
     tasks:Wanted='', aligned:Aligned=False,

@@ -50,15 +50,22 @@ def table_of(
     if 'AU' in out:
         cols |= {f'{n}_prob': p for n, p in zip(AUS, out['AU'].T)}
         cols |= {n: (p >= t).astype(np.uint8) for n, p, t in zip(AUS, out['AU'].T, thresholds)}
-    if 'CE' in out:
-        scores = out['CE'] @ _PARTS.T
-        cols['compound'] = np.array(list(COMPOUNDS), object)[scores.argmax(1)]
-        scores = scores / np.maximum(scores.sum(1, keepdims=True), 1e-12)
-        cols |= {f'compound_{n}': p.astype(np.float32) for n, p in zip(COMPOUNDS, scores.T)}
-    far = np.full(len(faces), np.nan) if outside is None else np.asarray(outside, float)
-    marks = dict(whole=f[8] > 0, outside=far > OUTSIDE_FLAG)
-    flags = [', '.join(word for word, on in marks.items() if on[i]) for i in range(len(faces))]
-    return pd.DataFrame(cols | dict(outside=far.astype(np.float32), flag=np.array(flags, object)))
+    if 'CE' in out: cols |= _compounds(out['CE'])
+    return pd.DataFrame(cols | _trust(f[8] > 0, outside))
+
+def _compounds(probs):
+    "The compound whose two parts are likeliest together, and the shares of all."
+    scores = probs @ _PARTS.T
+    share = scores / np.maximum(scores.sum(1, keepdims=True), 1e-12)
+    names = dict(compound=np.array(list(COMPOUNDS), object)[scores.argmax(1)])
+    return names | {f'compound_{n}': p.astype(np.float32) for n, p in zip(COMPOUNDS, share.T)}
+
+def _trust(whole, outside):
+    "How far a face lies outside, and what is to be said about it."
+    far = np.full(len(whole), np.nan) if outside is None else np.asarray(outside, float)
+    marks = dict(whole=whole, outside=far > OUTSIDE_FLAG)
+    flags = [', '.join(word for word, on in marks.items() if on[i]) for i in range(len(whole))]
+    return dict(outside=far.astype(np.float32), flag=np.array(flags, object))
 
 # %% ../../nbs/infer/analyzer.ipynb #98cf3827
 TOGETHER = 64 # faces that the model sees at once
@@ -292,6 +299,7 @@ def pieces(self:Analyzer,
     if source.kind == 'crops': yield from self._pieces_of(source, state, _Crops(source)); return
     with VideoFile(source.path, self.max_frames) as video: yield from self._pieces_of(source, state, video)
 
+# %% ../../nbs/infer/analyzer.ipynb #62351bea
 @patch
 def _pieces_of(self:Analyzer, source, state, video):
     clip = _Clip(self, source.name, self._interval(video.rate))
@@ -340,6 +348,7 @@ def pictures(self:Analyzer,
     rows = clip.finished(ended=True)
     return Piece(rows.assign(source=np.array(names, object), frame=1), dict(clip.counts), skipped=skipped)
 
+# %% ../../nbs/infer/analyzer.ipynb #b7768a82
 @patch
 def blocks(self:Analyzer,
     sources:list, # of `Input`

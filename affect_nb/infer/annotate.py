@@ -110,6 +110,7 @@ class _Sound:
         self.source.close()
         self.file.close()
 
+# %% ../../nbs/infer/annotate.ipynb #d2f435b0
 def annotate(
     video:str|Path, # a video file
     df:pd.DataFrame, # its rows, of a table of answers

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np, pandas as pd, pyarrow as pa, pyarrow.parquet as pq
 from fastcore.basics import patch
 
-from .. import __version__
+import affect_nb
 from ..files import Damaged, InputError, write_atomically
 from .analyzer import Analyzer
 from .media import find_sources, shown
@@ -62,7 +62,8 @@ def subtract_neutral(
 # %% ../../nbs/infer/answers.ipynb #ffa8e2f1
 def _plan(analyzer, sources):
     "A digest of what is asked for."
-    h = hashlib.sha256(json.dumps([__version__, analyzer.chain.tasks, analyzer.aligned, analyzer.max_frames]).encode())
+    asked = [affect_nb.__version__, analyzer.chain.tasks, analyzer.aligned, analyzer.max_frames]
+    h = hashlib.sha256(json.dumps(asked).encode())
     for name, tensor in sorted(analyzer.chain.state_dict().items()):
         h.update(name.encode())
         h.update(tensor.detach().cpu().contiguous().numpy().tobytes())
@@ -227,6 +228,7 @@ class Answered:
         if len(self.skipped) > 5: lines.append(f"  … all are named in {self.out.with_suffix('.json')}")
         return '\n'.join(lines)
 
+# %% ../../nbs/infer/answers.ipynb #d0d92525
 def write_answers(
     inputs:list, # files, folders and patterns
     out:str|Path, # file to write: .parquet or .csv; one with the name's end .json beside it tells how it was made
@@ -244,14 +246,18 @@ def write_answers(
             note, skipped = pieces.note, skipped | pieces.note['skipped']
             pieces.finish(analyzer, neutral)
         answered = Answered(out, _total(note['counts']), skipped, round(time.time() - start, 3), seen)
-        made = dict(model=analyzer.chain.folder and Path(analyzer.chain.folder).name, tasks=analyzer.chain.tasks,
-                    neutral=neutral, affect_nb=__version__, plan=note['plan'], counts=note['counts'], skipped=skipped)
-        write_atomically(out.with_suffix('.json'),
-                         lambda f: f.write_text(json.dumps(made, indent=1, ensure_ascii=False), encoding='utf-8'))
+        _tell(out, analyzer.chain, note, neutral=neutral, skipped=skipped)
     except OSError as e:
         raise InputError(f"{out}: can't be written ({e.strerror or e}): make room or choose another place, the same "
                          f"command goes on") from None
     return answered
+
+def _tell(out, chain, note, **more):
+    "Write how the table was made, beside it."
+    made = dict(model=chain.folder and Path(chain.folder).name, tasks=chain.tasks, affect_nb=affect_nb.__version__,
+                plan=note['plan'], counts=note['counts'], **more)
+    text = json.dumps(made, indent=1, ensure_ascii=False)
+    write_atomically(out.with_suffix('.json'), lambda f: f.write_text(text, encoding='utf-8'))
 
 def _own(name, out):
     "Whether a file is of an earlier call."

@@ -54,6 +54,7 @@ def _look(crop):
     grey -= grey.mean()
     return (grey / (np.linalg.norm(grey) + 1e-6)).ravel()
 
+# %% ../../nbs/infer/tracks.ipynb #69c1c954
 class Tracks:
     "The persons of one video, numbered from 1."
     def __init__(self):
