@@ -17,7 +17,7 @@ def write_video(path, n):
     room = cv2.resize(np.random.default_rng(0).integers(60, 200, (12, 16, 3), np.uint8), (640, 480), interpolation=cv2.INTER_CUBIC)
     faces = [cv2.resize(draw_face(make_identity(1), dict(AU6=.03 * k, AU12=.05 * k), pose=(k - 10, 0, 0)), (200, 200)) for k in range(21)]
     with av.open(str(path), 'w') as c:
-        s = c.add_stream('h264', rate=30)
+        s = c.add_stream('mpeg4', rate=30)
         s.width, s.height, s.pix_fmt = 640, 480, 'yuv420p'
         for k in range(n):
             x, y = int(200 + 120 * np.sin(k / 40)), int(120 + 40 * np.cos(k / 30))
