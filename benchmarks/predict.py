@@ -13,7 +13,7 @@ from affect_nb.runs.profile import SHIPPED
 
 
 def write_video(path, n):
-    "A face of 200 pixels that wanders over a still room, 640×480, H.264."
+    "A face of 200 pixels that wanders over a still room, 640×480, MPEG-4."
     room = cv2.resize(np.random.default_rng(0).integers(60, 200, (12, 16, 3), np.uint8), (640, 480), interpolation=cv2.INTER_CUBIC)
     faces = [cv2.resize(draw_face(make_identity(1), dict(AU6=.03 * k, AU12=.05 * k), pose=(k - 10, 0, 0)), (200, 200)) for k in range(21)]
     with av.open(str(path), 'w') as c:
