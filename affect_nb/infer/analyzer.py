@@ -145,11 +145,19 @@ def _settle(self:_Clip, w, step, *args):
     for key, pred in step(*args): self.answers[key] = pred, far[key]
 
 @patch
+def _gaps(self:_Clip, keys):
+    "How far each frame of a window is from the one before, counted as the model has learnt it; the first: 1."
+    numbers = np.array([number for number, _ in keys])
+    steps = np.diff(numbers)/self.interval*(self.analyzer.chain.frame_interval or 1)
+    return torch.from_numpy(np.append(1, steps.round().clip(1)).astype(np.int32))
+
+@patch
 def _run(self:_Clip):
     "Show the model all windows that are due."
     while due := [(w, w.due()) for w in self.windows.values() if w.due()]:
-        mask = torch.zeros(len(due), max(n for _, n in due), dtype=torch.bool)
-        for row, (_, n) in zip(mask, due): row[:n] = True
+        mask = torch.zeros(len(due), max(n for _, n in due), dtype=torch.int32)
+        for row, (w, n) in zip(mask, due): row[:n] = self._gaps(w.keys[:n])
+        if not self.analyzer.chain.gaps: mask = mask > 0
         frames = [f for w, n in due for f in w.x[:n]]
         other = None if frames[0][1] is None else torch.stack([o for _, o, _ in frames])
         pred = self.analyzer.answers(torch.stack([x for x, _, _ in frames]), other, mask)
