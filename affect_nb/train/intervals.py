@@ -98,9 +98,10 @@ def bootstrap(
     drawn = np.concatenate([m.occurring(w) for w in _drawn(sums, draws, seed)]) if scored.any() else np.full(draws, nan)
     present, influence = float(m.occurring(sums.sum(0))), _influence(m.occurring, sums)
     enough = np.count_nonzero(per_group) >= FEWEST
-    ends = interval(drawn, influence, present) if enough else [nan, nan]
+    least = -1 if parts.ndim == 2 else 0 # of CCC, of F1
+    lo, hi = np.clip(interval(drawn, influence, present), least, 1).tolist() if enough else (nan, nan)
     occurs = (sums[..., 0] + sums[..., 2] > 0).sum(0) if parts.ndim == 3 else None
-    return Bootstrap(m.name, m(pred, targ), present, *ends, drawn, influence, tuple(names), per_group, seed, occurs)
+    return Bootstrap(m.name, m(pred, targ), present, lo, hi, drawn, influence, tuple(names), per_group, seed, occurs)
 
 def _influence(value, sums, step=.01):
     "The slope of a score along the weight of each group."
