@@ -64,7 +64,7 @@ def test_two_sweeps_at_once(tmp_path):
     assert set(told) == there and all('FAILED' not in c.said for c in both)
     waited = [c for c in both if 'another sweep is at work' in c.said]
     if waited: assert re.search(r'another sweep is at work in .* \(process \d+ on \S+, since \d{4}-.*\): waiting until it ends', waited[0].said) and not made(waited[0])
-    rows = [sorted(re.findall(r'^  (3\.\S+) .* -?\d\.\d{4} \[', c.said, re.M)) for c in both]
+    rows = [sorted(re.findall(r'^  (3\.\S+) .* -?\d\.\d{4} +\[', c.said, re.M)) for c in both]
     assert rows[0] == rows[1] and rows[0]
 
 

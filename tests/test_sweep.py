@@ -11,7 +11,7 @@ from affect_nb.sweep.sweep import Sweep
 from affect_nb.files import InputError
 from common import AFFECT, ENV, ROOT, affect
 
-COLUMNS = 'row, task, metric, fuse, joint, S, W, stage_epochs, compound_share, mixup, cutmix, paper, ours, lo, hi, held_out, seeds, scored, data, runs'.split(', ')
+COLUMNS = 'row, task, metric, fuse, joint, S, W, stage_epochs, compound_share, mixup, cutmix, paper, ours, present, lo, hi, cross_fit, held_out, seeds, scored, data, runs'.split(', ')
 TABLES = ('tables', '--profile', 'smoke', '--tables', '1,2,3,4,5,6', '--out')
 
 
@@ -73,7 +73,7 @@ def test_table_files(out):
         df = frame(out, n)
         assert list(df) == COLUMNS and df['data'].str.contains('they test the software, not the paper').all()
         full = df[df.ours.notna()]
-        assert (full['scored'] > 0).all() and (full['lo'] <= full['ours']).all() and (full['ours'] <= full['hi']).all() and (full['seeds'] == 1).all()
+        assert (full['scored'] > 0).all() and (full['lo'] <= full['present']).all() and (full['present'] <= full['hi']).all() and (full['seeds'] == 1).all()
         for names in full['runs']: assert names and all((out/'runs'/n).is_dir() for n in names.split())
         for end in ('differences', 'postprocessing', 'claims'): assert (out/'tables'/f'table_{n}_{end}.csv').exists()
 
@@ -99,7 +99,9 @@ def test_run_folders_and_records(out):
         assert (r['upstream'] is None) == (r['kind'] == 'pretrain') and (not r['upstream'] or read_record(out/'runs'/r['upstream']['run'])['digest'] == r['upstream']['digest'])
         assert set(r['metrics']) == set(r['params'].get('tasks', [])) | ({'CE7'} if r['kind'] == 'ce' else set())
         for m in r['metrics'].values():
-            for s in (m['ours'], m['held_out']): assert s['lo'] <= s['score'] <= s['hi'] and s['scored'] > 0 and s['groups'] > 1
+            assert m['ours']['lo'] is not None and m['cross_fit'] and (m['held_out'] or r['kind'] == 'ce')
+            for part in filter(None, (m['ours'], m['cross_fit'], m['held_out'])):
+                assert part['lo'] <= part['present'] <= part['hi'] and part['score'] <= part['present'] + 1e-6 and part['scored'] > 0 and part['groups'] > 3
         assert len(pd.read_csv(folder/'log.csv')) == r['params']['epochs']
 
 
