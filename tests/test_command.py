@@ -1,10 +1,8 @@
 "The command: what it says, what it refuses, and that a refusal leaves nothing behind."
-import shutil, signal
-from types import SimpleNamespace
+import shutil
 
 import pytest
 
-from affect_nb.cli import app
 from common import affect
 
 BAD = '5/00001.jpg,0.1,0.2,9,0,0,0,0,0,0,0,0,0,0,0,0'
@@ -27,18 +25,6 @@ def edit(file, change):
 
 
 def cut(image): image.write_bytes(image.read_bytes()[:-200])
-
-
-@pytest.fixture
-def here(capfd):
-    "The command, called in this process, which has the imports behind it."
-    before = signal.getsignal(signal.SIGTERM)
-    def call(*args):
-        with pytest.raises(SystemExit) as end: app([*map(str, args)])
-        out, err = capfd.readouterr()
-        return SimpleNamespace(returncode=end.value.code, stdout=out, stderr=err)
-    yield call
-    signal.signal(signal.SIGTERM, before)
 
 
 def refused(*args, says, status=2, by=affect):

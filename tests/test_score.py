@@ -1,10 +1,6 @@
 "The command that scores: anybody's predictions, labels in every layout, and what it refuses."
-import signal
-from types import SimpleNamespace
-
 import numpy as np, pandas as pd, pytest
 
-from affect_nb.cli import app
 from affect_nb.labels import AUS, EXPRS
 from common import affect
 
@@ -31,17 +27,6 @@ def root(truth, tmp_path_factory):
         lines.append(','.join([f'{row.video}/{row.frame:05d}.jpg', *map(str, labels)]))
     (root/'validation_set_annotations.txt').write_text('\n'.join(['image,valence,arousal,expression,aus', *lines, lines[3]]) + '\n')
     return root
-
-
-@pytest.fixture
-def here(capfd):
-    before = signal.getsignal(signal.SIGTERM)
-    def call(*args):
-        with pytest.raises(SystemExit) as end: app([*map(str, args)])
-        out, err = capfd.readouterr()
-        return SimpleNamespace(returncode=end.value.code, stdout=out, stderr=err)
-    yield call
-    signal.signal(signal.SIGTERM, before)
 
 
 def scores(done, file): # (metric, of) → its row

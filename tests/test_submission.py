@@ -1,10 +1,8 @@
 "Submissions: files that somebody has written by hand, with every trap of the official lists, through the command."
-import json, re, shutil, signal
-from types import SimpleNamespace
+import json, re, shutil
 
 import numpy as np, pytest
 
-from affect_nb.cli import app
 from affect_nb.infer.challenge import challenge_names, check_submission, read_challenge
 from affect_nb.labels import AUS, COMPOUNDS, EXPRS
 from common import affect
@@ -50,18 +48,6 @@ def frames(tmp_path_factory):
 
 @pytest.fixture(scope='session')
 def model(tmp_path_factory): return model_of(tmp_path_factory.mktemp('model')/'all', ['V', 'A', 'EXPR', 'AU'])
-
-
-@pytest.fixture
-def here(capfd):
-    "The command, called in this process, which has the imports behind it."
-    before = signal.getsignal(signal.SIGTERM)
-    def call(*args):
-        with pytest.raises(SystemExit) as end: app([*map(str, args)])
-        out, err = capfd.readouterr()
-        return SimpleNamespace(returncode=end.value.code, stdout=out, stderr=err)
-    yield call
-    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture

@@ -14,11 +14,11 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np, pandas as pd, yaml
+import numpy as np, pandas as pd
 
 from ..data.aff_wild2 import clip_of, name_frames, split_name
 from ..data.c_expr import align, check_out
-from ..files import InputError, new_folder, read_lines, write_atomically
+from ..files import InputError, new_folder, read_lines, read_yaml, write_atomically
 from ..frames import make_frames
 from ..labels import AUS, COMPOUNDS, EXPRS
 from ..runs.profile import PACKAGE
@@ -72,8 +72,7 @@ def read_challenge(
         raise InputError(f"there is no template '{name}': choose from {', '.join(challenge_names())}, "
                          "or name a YAML file")
     path = Path(name) if own else TEMPLATES/f'{name}.yaml'
-    try: given = yaml.safe_load('\n'.join(read_lines(path)))
-    except yaml.YAMLError as e: raise InputError(f"{path} is not a YAML file: {str(e).splitlines()[0]}") from None
+    given = read_yaml(path)
     return _checked(path, given)
 
 def _edition(challenge): return challenge.edition

@@ -13,13 +13,13 @@ import warnings
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-import numpy as np, pandas as pd, yaml
+import numpy as np, pandas as pd
 
 from ..data.aff_wild2 import FILES, per_video_folder, read_mtl, read_mtl_lines, read_per_video, split_name
 from ..data.project import open_project
 from ..data.images import SUFFIXES
 from ..data.table import multi_hot
-from ..files import InputError, read_lines, root_and_below
+from ..files import InputError, read_yaml, root_and_below
 from ..frames import KEYS, SPLITS, make_frames
 from ..labels import AUS, BASIC, COLUMNS, EXPRS, RAF_COMPOUNDS
 from ..runs.profile import PACKAGE
@@ -52,8 +52,7 @@ def read_map(
         raise InputError(f"--map {name}: there is no such map: choose from {', '.join(map_names())}, "
                          "name a YAML file, or write ours=theirs")
     path = Path(name) if own else MAPS/f'{name}.yaml'
-    try: given = yaml.safe_load('\n'.join(read_lines(path)))
-    except yaml.YAMLError as e: raise InputError(f"{path} is not a YAML file: {str(e).splitlines()[0]}") from None
+    given = read_yaml(path)
     columns = given.get('columns') if isinstance(given, dict) else None
     if not isinstance(columns, dict):
         raise InputError(f"{path} has no entry 'columns' with lines such as 'valence: V': add it")

@@ -21,6 +21,13 @@ from ..files import InputError
 from ..plugins import code_name, import_module_class, is_import_name
 
 # %% ../../nbs/models/temporal.ipynb #d6a9173f
+def _start(lstm):
+    "The weights that an LSTM starts from."
+    for name, p in lstm.named_parameters():
+        if 'bias' in name: nn.init.zeros_(p)
+        elif 'weight_ih' in name: nn.init.xavier_uniform_(p)
+        else: nn.init.orthogonal_(p)
+
 class TemporalConvergence(nn.Module):
     "LeakyReLU, then two unidirectional LSTM layers."
     def __init__(self,
@@ -28,10 +35,7 @@ class TemporalConvergence(nn.Module):
     ):
         super().__init__()
         self.out_dim, self.lstm = d, nn.LSTM(d, d, num_layers=2, batch_first=True)
-        for name, p in self.lstm.named_parameters():
-            if 'bias' in name: nn.init.zeros_(p)
-            elif 'weight_ih' in name: nn.init.xavier_uniform_(p)
-            else: nn.init.orthogonal_(p)
+        _start(self.lstm)
 
     def forward(self,
         x:torch.Tensor, # `(b, s, d)` features
@@ -114,10 +118,7 @@ class BidirectionalLSTM(nn.Module):
                                    f"even: choose another encoder width, or 'lstm'")
         self.out_dim, width = d, d + 2*self.gaps
         self.lstm = nn.LSTM(width, d//2, num_layers=2, batch_first=True, bidirectional=True)
-        for name, p in self.lstm.named_parameters():
-            if 'bias' in name: nn.init.zeros_(p)
-            elif 'weight_ih' in name: nn.init.xavier_uniform_(p)
-            else: nn.init.orthogonal_(p)
+        _start(self.lstm)
 
     def forward(self,
         x:torch.Tensor, # `(b, s, d)` features

@@ -29,7 +29,7 @@ from .profile import AUDIO, FUSED, SHIPPED
 from .record import PRUNED, Record, code_digest, environment, finished, git_commit, peak_memory
 from .record import run_folder, versions, write_record
 from .request import Request, Setup, model_digest
-from ..train.scores import predictions_table, score_table
+from ..train.scores import HALVES, predictions_table, score_table
 
 # %% ../../nbs/runs/run.ipynb #d6581a9e
 class Part(NamedTuple):
@@ -423,9 +423,9 @@ def _score(self:Run, learn, scores):
     parts = []
     if self.params.get('folds') != 1:
         parts.append(predictions_table(val.df, 'val', {t: scores.predictions(t) for t in tasks}))
-        for h in (0, 1):
+        for split, h in HALVES.items():
             pred = {t: p for t in tasks if (p := scores.of_half(t, h)) is not None}
-            if pred: parts.append(predictions_table(val.df, f'half_{h}', pred))
+            if pred: parts.append(predictions_table(val.df, split, pred))
     if 'held_out' in self.data:
         parts.append(predictions_table(self.data['held_out'].df, 'held_out', self._held_out(learn, scores)))
     if parts: table = pd.concat(parts, ignore_index=True)

@@ -21,7 +21,7 @@ from .sheet import Sheet, sheet
 from .table import Cell, Table
 from ..train.intervals import bootstrap, paired
 from ..train.metrics import METRICS
-from ..train.scores import NOTHING, Predictions, crossed, numbers
+from ..train.scores import HALVES, NOTHING, Predictions, crossed, numbers
 
 # %% ../../nbs/tables/ensemble.ipynb #55a2c55c
 _STEPS = 20
@@ -41,8 +41,6 @@ def fit_weights(
     return counts/_STEPS
 
 # %% ../../nbs/tables/ensemble.ipynb #d23955ff
-_SIDES = dict(half_0=0, half_1=1) # splits: predicted by what was chosen on this half
-
 @dataclass
 class Ensemble(Cell):
     "A row whose predictions are the mean of other rows'."
@@ -62,7 +60,7 @@ class Ensemble(Cell):
     ) -> np.ndarray: # `(rows,)`
         "The weights of the rows."
         if len(self.parts) == 1: return np.ones(1)
-        where = split if split in _SIDES else 'val'
+        where = split if split in HALVES else 'val'
         if where not in self.fitted: self.fitted[where] = self._fit(where)
         return self.fitted[where]
 
@@ -71,7 +69,7 @@ class Ensemble(Cell):
 
     def _fit(self, split):
         each = [_mean_of_seeds(p, split) for p in self.parts]
-        mine = each[0].half == _SIDES.get(split, each[0].half)
+        mine = each[0].half == HALVES.get(split, each[0].half)
         return fit_weights(self.row.task, [p.pred[mine] for p in each], each[0].y[mine])
 
 def _seeds_of(cell): return len(cell.folders)//cell.folds
@@ -90,13 +88,13 @@ def predictions(self:Ensemble,
     step:str='', # of post-processing: none
 ) -> Predictions|None: # None where a row predicts nothing
     "The weighted mean of the rows' predictions, each the mean of its seeds."
-    if split == 'cross_fit': return crossed(*(self.predictions(0, s, task) for s in _SIDES))
+    if split == 'cross_fit': return crossed(*(self.predictions(0, s, task) for s in HALVES))
     each = [_mean_of_seeds(p, split) for p in self.parts]
     if not each or None in each: return None
     def mean(w): return each[0]._replace(pred=sum(a*p.pred for a, p in zip(w, each)).astype(np.float32))
     if split != 'val' or len(each) == 1: return mean(self.weights(split))
-    if None in (_mean_of_seeds(p, s) for p in self.parts for s in _SIDES): return mean(np.full(len(each), 1/len(each)))
-    return crossed(*(mean(self.weights(s)) for s in _SIDES)) # no frame is weighted by what it has fitted
+    if None in (_mean_of_seeds(p, s) for p in self.parts for s in HALVES): return mean(np.full(len(each), 1/len(each)))
+    return crossed(*(mean(self.weights(s)) for s in HALVES)) # no frame is weighted by what it has fitted
 
 @patch
 def boots(self:Ensemble,

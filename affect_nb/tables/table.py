@@ -25,7 +25,7 @@ from .rows import FUSED_CONTROLS, Row, claims, rows, steps
 from .sheet import Sheet, as_text, sheet
 from ..train.intervals import Bootstrap, bootstrap, combine, paired
 from ..train.metrics import METRICS
-from ..train.scores import NOTHING, Predictions, capped, crossed, numbers, post_step
+from ..train.scores import HALVES, NOTHING, Predictions, capped, crossed, numbers, post_step
 
 # %% ../../nbs/tables/table.ipynb #635ca7ac
 @dataclass
@@ -104,8 +104,6 @@ def used(self:Cell) -> str: # such as 'raf_db (EXPR: Anger, Disgust, Fear), at m
     return said + (f', at most {share:.0%} of the frames' if said and share < 1 else '')
 
 # %% ../../nbs/tables/table.ipynb #80bb70d0
-_HALVES = 'half_0', 'half_1' # splits: predicted by what was chosen on this half
-
 @patch
 def predictions(self:Cell,
     seed:int, # 0 is the first
@@ -115,7 +113,7 @@ def predictions(self:Cell,
 ) -> Predictions|None: # None where it was not predicted
     "What the folds of one seed predict together."
     mine = slice(seed*self.folds, (seed + 1)*self.folds)
-    splits = _HALVES if split == 'cross_fit' else (split,)
+    splits = tuple(HALVES) if split == 'cross_fit' else (split,)
     sides = [self._read_split(s, mine, task) for s in splits]
     if any(p is None for side in sides for p in side): return None
     each = list(zip(*sides)) # of each fold
@@ -127,8 +125,8 @@ def predictions(self:Cell,
 @patch
 def _read_split(self:Cell, split, mine, task):
     "A split of some of the runs; where all choices are nested, a half is predicted by runs of its own."
-    if not self.nested or split not in _HALVES: return [read_predictions(f, split, task) for f in self.folders[mine]]
-    asked = self.nested[_HALVES.index(split)][mine]
+    if not self.nested or split not in HALVES: return [read_predictions(f, split, task) for f in self.folders[mine]]
+    asked = self.nested[HALVES[split]][mine]
     return [read_predictions(run_folder(self.out, r), 'val', task) for r in asked]
 
 @patch

@@ -49,7 +49,6 @@ class Bootstrap:
     groups:tuple # names, sorted
     scored:np.ndarray # annotated frames of each group `(g,)`
     seed:int
-    occurs:np.ndarray|None = None # `(k,)` groups in which each class has a positive label; None: no classes
 
     def __repr__(self):
         capped = f'; over the classes that occur {self.present:.4f}' if self.present > self.score + 1e-9 else ''
@@ -100,8 +99,7 @@ def bootstrap(
     enough = np.count_nonzero(per_group) >= FEWEST
     least = -1 if parts.ndim == 2 else 0 # of CCC, of F1
     lo, hi = np.clip(interval(drawn, influence, present), least, 1).tolist() if enough else (nan, nan)
-    occurs = (sums[..., 0] + sums[..., 2] > 0).sum(0) if parts.ndim == 3 else None
-    return Bootstrap(m.name, m(pred, targ), present, lo, hi, drawn, influence, tuple(names), per_group, seed, occurs)
+    return Bootstrap(m.name, m(pred, targ), present, lo, hi, drawn, influence, tuple(names), per_group, seed)
 
 def _influence(value, sums, step=.01):
     "The slope of a score along the weight of each group."

@@ -1,0 +1,19 @@
+"What pytest gives to every test file."
+import signal
+from types import SimpleNamespace
+
+import pytest
+
+from affect_nb.cli import app
+
+
+@pytest.fixture
+def here(capfd):
+    "The command, called in this process, which has the imports behind it."
+    before = signal.getsignal(signal.SIGTERM)
+    def call(*args):
+        with pytest.raises(SystemExit) as end: app([*map(str, args)])
+        out, err = capfd.readouterr()
+        return SimpleNamespace(returncode=end.value.code, stdout=out, stderr=err)
+    yield call
+    signal.signal(signal.SIGTERM, before)
