@@ -9,7 +9,6 @@ from affect_nb.infer.annotate import annotate
 from affect_nb.infer.media import read_picture
 from affect_nb.runs.profile import SHIPPED
 from common import AFFECT, ENV, ROOT, run_python
-from test_command import here # noqa: F401
 
 
 def scene(person, smile=0., wall=180, size=(320, 240)):
