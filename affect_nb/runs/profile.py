@@ -7,8 +7,8 @@ Docs: https://affect-nb.github.io/affect_nb/runs/profile.html.md"""
 # %% auto #0
 __all__ = ['PACKAGE', 'ABLATIONS', 'SHIPPED', 'UPSTREAM', 'RUNS', 'Count', 'Whole', 'Amount', 'Decay', 'Share', 'Ratio', 'Turns',
            'Side', 'SECTIONS', 'FREE', 'ASKED', 'ELSEWHERE', 'CCC_WINDOWS', 'FUSED', 'AUDIO', 'notebook', 'from_root',
-           'Settings', 'Training', 'Pretrain', 'Labelled', 'Multitask', 'Finetune', 'Mtl', 'Ce', 'DrawnBp4d',
-           'DrawnRafDb', 'DrawnCExpr', 'Drawn', 'MtlByTasks', 'WholeProfile', 'check_settings', 'merge',
+           'find_out', 'Settings', 'Training', 'Pretrain', 'Labelled', 'Multitask', 'Finetune', 'Mtl', 'Ce',
+           'DrawnBp4d', 'DrawnRafDb', 'DrawnCExpr', 'Drawn', 'MtlByTasks', 'WholeProfile', 'check_settings', 'merge',
            'profile_names', 'read_profile', 'compare_profiles', 'parse_fuse', 'resolve']
 
 # %% ../../nbs/runs/profile.ipynb #ddcf4b51
@@ -46,13 +46,27 @@ def notebook(
     return ABLATIONS/'runs'/f'{name}.ipynb' if name in RUNS else ABLATIONS/f'{name}.ipynb'
 
 # %% ../../nbs/runs/profile.ipynb #fec4c47b
+def _checkout():
+    "The root of the checkout, when a notebook below its `nbs` is run where it lies; else None."
+    here = Path.cwd()
+    at = (root for root in here.parents if here.is_relative_to(root/'nbs') and (root/'settings.ini').is_file())
+    return next(at, None)
+
 def from_root(
     path:str|Path, # as somebody wrote it
-) -> Path: # the same, unless it is relative and this is a notebook of the checkout run by hand
+) -> Path: # the same, unless it is relative and this is a notebook of a checkout run by hand
     "A relative path counts from the root of the checkout when a notebook below `nbs` is run where it lies."
-    path, root = Path(path), PACKAGE.parent
-    if path.is_absolute() or not Path.cwd().is_relative_to(root/'nbs'): return path
-    return Path(os.path.relpath(root/path))
+    path, root = Path(path), _checkout()
+    return Path(os.path.relpath(root/path)) if root and not path.is_absolute() else path
+
+def find_out(
+    out:str|Path, # output folder, such as 'runs/demo'
+) -> Path: # where it is, or is to be made
+    "A relative output folder: that of the checkout, else the nearest with runs in it, else in the working directory."
+    path = from_root(out)
+    if _checkout() or path.is_absolute() or (path/'runs').is_dir(): return path
+    above = next((p/path for p in Path.cwd().parents if (p/path/'runs').is_dir()), None)
+    return Path(os.path.relpath(above)) if above else path
 
 # %% ../../nbs/runs/profile.ipynb #617ea499
 def _number(x):

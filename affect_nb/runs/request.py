@@ -23,7 +23,7 @@ from ..frames import split_rows, targets
 from ..labels import BASIC, TASKS, Y
 from ..plugins import code_name, is_import_name
 from .execute import RunFailed, Stopped, call_notebook, plain_disk_full
-from .profile import ASKED, AUDIO, ELSEWHERE, SHIPPED, from_root, notebook, read_profile, resolve
+from .profile import ASKED, AUDIO, ELSEWHERE, SHIPPED, find_out, from_root, notebook, read_profile, resolve
 from .record import FORMAT, PRUNED, Record, code_digest, file_digest, finished
 from .record import read_pruned, read_record, run_folder
 
@@ -205,7 +205,7 @@ class Setup:
     with_faces: bool = False # keep absolute paths and the faces of licensed data in executed notebooks
 
     def __post_init__(self):
-        self.out = str(from_root(self.out or f'runs/{Path(self.profile).stem}'))
+        self.out = str(find_out(self.out or f'runs/{Path(self.profile).stem}'))
         self.data = self.data and str(from_root(self.data))
         self.settings, self.projects = read_profile(self.profile), {}
         given = [self.encoder, self.data, *_texts(self.settings)] # a user's own words, and their profile's

@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from ..files import InputError
+from ..runs.profile import find_out
 from ..runs.record import code_digest, read_record
 from .rows import row as row_of
 
@@ -80,6 +81,7 @@ def history(
     out:str|Path='runs/demo', # output folder of `affect tables`
 ) -> str: # some lines of text
     "Where a cell's number came from; an unknown row or folder raises `InputError`."
+    out = find_out(out)
     c, seen = _line(id, out), set()
     shown = {k: c[k] or '–' for k in ('paper', 'ours', 'lo', 'hi', 'cross_fit', 'held_out')}
     what = [c.task, c.metric, c.fuse and f'fuse {c.fuse}', c.joint and f'joint {c.joint}', c.S and f'S={c.S}, W={c.W}']
