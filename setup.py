@@ -19,7 +19,7 @@ setup(
     extras_require=dict(onnx=lines('onnx_requirements'), dev=lines('onnx_requirements') + lines('dev_requirements')),
     entry_points=dict(console_scripts=lines('console_scripts'), nbdev=['affect_nb=affect_nb._modidx:d']),
     packages=find_namespace_packages(include=['affect_nb*'], exclude=['*__pycache__*'])
-             + [f'affect_nb.ablations{part}' for part in ('', '.runs', '.profiles')],
-    package_dir={'affect_nb.ablations': 'nbs/ablations'},
-    package_data={'': ['*.csv', '*.onnx', 'LICENSE', '*.md', '*.ipynb', '*.json', '*.safetensors', '*.yaml', '*.j2', '*.css']},
+             + [f'affect_nb.ablations{part}' for part in ('', '.runs', '.profiles')] + ['affect_nb.explorers'],
+    package_dir={'affect_nb.ablations': 'nbs/ablations', 'affect_nb.explorers': 'nbs/explore'},
+    package_data={'': ['*.csv', '*.onnx', 'LICENSE', '*.md', '*.ipynb', '*.json', '*.safetensors', '*.yaml', '*.j2', '*.css', '*.js']},
 )

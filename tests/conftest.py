@@ -5,6 +5,14 @@ from types import SimpleNamespace
 import pytest
 
 from affect_nb.cli import app
+from browser import CHROMIUM, DRIVER, chromium, page, server
+
+
+def pytest_collection_modifyitems(items):
+    "What is marked `browser` runs wherever there is one."
+    if CHROMIUM and DRIVER: return
+    for item in items:
+        if item.get_closest_marker('browser'): item.add_marker(pytest.mark.skip(reason='needs chromium and chromedriver'))
 
 
 @pytest.fixture
