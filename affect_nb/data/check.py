@@ -295,6 +295,7 @@ def _check_whole(place):
         report.notes.append(f"groups: {n:,} of {project.frames['video'].nunique():,} videos are named")
         report.problems += _leak_problems(project.frames)
         report.table = counts(project.frames).loc[['videos', 'groups']].add_prefix('all ')
+    if project.corrections: report.notes.append(f'corrections: {len(project.corrections.rows):,} labels')
     if project.audio is not None and not project.embedded: _add_sound(report, project)
     return report
 
@@ -316,7 +317,7 @@ def check_project(
         try: reports.append((name, check(*places)))
         except InputError as e: reports.append((name, Report(str(file), pd.DataFrame(), problems=[str(e)])))
     for key, place in read_project_file(file).items():
-        if key in ('groups', 'audio'): continue
+        if key in ('groups', 'audio', 'corrections'): continue
         if key == 'faces':
             for p in place: add(f'faces {p.name}' if len(place) > 1 else key, _check_faces, p)
         elif key != 'aff_wild2': add(key, _check_layout, key, place)

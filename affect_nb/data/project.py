@@ -23,6 +23,7 @@ from .aff_wild2 import FILES, read_aff_wild2
 from .affectnet import read_affectnet
 from .audio import Audio, read_audio
 from .bp4d import read_bp4d
+from .corrections import Corrections, correct, read_corrections
 from .faces import list_faces
 from .layouts import write_bp4d, write_c_expr, write_raf_db
 from .raf_db import read_basic, read_compound
@@ -50,6 +51,7 @@ class Project:
     groups: dict = field(default_factory=dict) # video → person or clip, where a file of groups says so
     main: tuple = () # keys of `EXTRA` whose frames are those of `frames`, where there is no Aff-Wild2
     audio: Audio|Callable|None = None # what is heard, or what draws it
+    corrections: Corrections|None = None # labels that somebody has corrected
 
     def __post_init__(self): self._frames, self._digests, self._counts = {}, {}, {}
 
@@ -114,8 +116,13 @@ def extra(self:Project,
     name:str, # a key of `EXTRA`
 ) -> pd.DataFrame: # frames table, all splits
     "A data set beside Aff-Wild2."
-    if name not in self._frames: self._frames[name] = regroup(EXTRA[name](self.root_of(name)), self.groups)
+    if name not in self._frames: self._frames[name] = self._corrected(EXTRA[name](self.root_of(name)))
     return self._frames[name]
+
+@patch
+def _corrected(self:Project, df):
+    "A data set with the corrected labels and with its groups."
+    return regroup(correct(df, self.corrections), self.groups)
 
 # %% ../../nbs/data/project.ipynb #0c69bc60
 _COMPOUND = ('raf_db', 'table') # what the compound track is made of
@@ -162,7 +169,7 @@ def _compound(self:Project):
     parts = [self.extra(n) for n in _COMPOUND if self.has(n)]
     if 'raf_db' in self.where:
         root = self.root_of('raf_db')
-        if 'compound' in _raf_parts(root): parts.append(read_compound(root))
+        if 'compound' in _raf_parts(root): parts.append(correct(read_compound(root), self.corrections))
     parts = [p[annotated(p, ['CE'])] for p in parts] or [_nothing()]
     self._frames['CE'] = pd.concat(parts, ignore_index=True)
     return self._frames['CE']
@@ -252,7 +259,7 @@ def faces_digest(self:Project) -> str: # 16 hexadecimal digits
     return self.digest_of('' if len(self.frames) else 'CE')
 
 # %% ../../nbs/data/project.ipynb #788d0f12
-SETS = ('aff_wild2', 'faces', *EXTRA, 'c_expr', 'groups', 'audio') # the keys of a project file
+SETS = ('aff_wild2', 'faces', *EXTRA, 'c_expr', 'groups', 'audio', 'corrections') # the keys of a project file
 LISTS = ('faces', 'table') # those that take several paths
 
 def _path(file, key, value):
@@ -378,16 +385,26 @@ def _from_file(path):
     "The project of a project file."
     given = read_project_file(path)
     faces = [list_faces(f) for f in given.pop('faces', [])]
-    file, labelled, audio = (given.pop(k, None) for k in ('groups', 'aff_wild2', 'audio'))
+    file, labelled, audio, fixed = (given.pop(k, None) for k in ('groups', 'aff_wild2', 'audio', 'corrections'))
+    corrections = read_corrections(fixed) if fixed else None
     places = labelled if isinstance(labelled, dict) else dict(annotations=labelled)
     groups = _groups_in(places['annotations']) if labelled else {}
     if file: groups = read_groups(file)
-    parts = dict(faces=faces, where=given, groups=groups, audio=audio)
+    parts = dict(faces=faces, where=given, groups=groups, audio=audio, corrections=corrections)
     if labelled is None: project = _beside(path.name, **parts)
     else:
-        project = Project(regroup(read_aff_wild2(*places.values()), groups), source=path.name, **parts)
+        frames = correct(read_aff_wild2(*places.values()), corrections)
+        project = Project(regroup(frames, groups), source=path.name, **parts)
     if file: _check_groups(project, file)
+    if fixed: _check_sources(corrections, ['aff_wild2'] * bool(labelled) + list(given), path)
     return project
+
+def _check_sources(corrections, keys, path):
+    "Raise `InputError` for the first correction of a data set that the project file does not name."
+    for line, source in corrections.rows['source'].items():
+        if source.startswith(tuple(keys)): continue
+        raise InputError(f"{corrections.file}, line {line}: {path} names no data set '{source}': delete the line, or add "
+                         f"the data set to the project file")
 
 def _check_groups(project, file):
     "Raise `InputError` where none of the videos in a file of groups is one of the data's."
