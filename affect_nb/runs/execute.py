@@ -10,9 +10,11 @@ __all__ = ['RunFailed', 'Stopped', 'disk_full', 'plain_disk_full', 'call_noteboo
 # %% ../../nbs/runs/execute.ipynb #0d089c62
 import errno, json, os, re
 from contextlib import contextmanager
+from os.path import isabs
 from pathlib import Path
 
 from ..files import InputError
+from ..plugins import start_module
 from .privacy import roots_of, scrub
 
 # %% ../../nbs/runs/execute.ipynb #7d7dabb7
@@ -41,6 +43,18 @@ def plain_disk_full(
         if not disk_full(e): raise
         raise RunFailed(f"the disk of {out} is full: free some space, the same command continues") from None
 
+# %% ../../nbs/runs/execute.ipynb #cc3a4594
+def _kernels():
+    "Kernels that look for no library in the working directory."
+    from jupyter_client.manager import AsyncKernelManager
+    class Kernels(AsyncKernelManager):
+        def format_kernel_cmd(self, extra_arguments=None):
+            python, *words = super().format_kernel_cmd(extra_arguments)
+            at = words.index('-m')
+            start = start_module(words[at + 1])[1:]
+            return [python, *words[:at], *start, *words[at + 2:], '--InteractiveShellApp.ignore_cwd=True']
+    return Kernels
+
 # %% ../../nbs/runs/execute.ipynb #955dd16b
 def call_notebook(
     path:str|Path, # notebook with a cell tagged `parameters`
@@ -66,7 +80,8 @@ def _execute(path, copy, parameters):
     with plain_disk_full(parameters.get('out', copy.parent)):
         try:
             pm.execute_notebook(str(path), str(copy), parameters=parameters, kernel_name='python3', progress_bar=False,
-                                start_timeout=120, cwd=os.getcwd(), extra_arguments=['--IPKernelApp.log_level=50'])
+                                start_timeout=120, cwd=os.getcwd(), extra_arguments=['--IPKernelApp.log_level=50'],
+                                kernel_manager_class=_kernels())
         except pm.PapermillExecutionError as e:
             if disk_full(f'{e.ename} {e.evalue}'): raise OSError(errno.ENOSPC, '') from None
             kind = Stopped if e.ename == 'Interrupted' else RunFailed
@@ -86,5 +101,6 @@ def _leave_clean(copy, parameters, with_faces):
     try: json.loads(copy.read_bytes())
     except FileNotFoundError: return
     except ValueError: return copy.unlink()
-    data = parameters.get('data', '')
-    if not with_faces: scrub(copy, roots_of(parameters.get('out', copy.parent), data), faces=not data)
+    if with_faces: return
+    data, gone = parameters.get('data', ''), tuple(v for v in parameters.values() if isinstance(v, str) and isabs(v))
+    scrub(copy, roots_of(parameters.get('out', copy.parent), data), not data, gone)

@@ -8,8 +8,7 @@ Docs: https://affect-nb.github.io/affect_nb/runs/privacy.html.md"""
 __all__ = ['FACES', 'known_places', 'path_hider', 'roots_of', 'hide_in', 'strip_faces', 'read_notebook', 'clean_copy', 'scrub']
 
 # %% ../../nbs/runs/privacy.ipynb #c92d19fd
-import copy, json, re, sys, tempfile
-from html import escape
+import copy, json, os, re, sysconfig, tempfile, unicodedata
 from pathlib import Path
 
 from ..data.project import read_project_file
@@ -18,18 +17,19 @@ from ..files import InputError, write_atomically
 
 # %% ../../nbs/runs/privacy.ipynb #41c65182
 def known_places() -> dict: # name → path
-    "The roots that every process has."
-    return dict(env=sys.prefix, package=PACKAGE.parent, cwd=Path.cwd(), python=sys.base_prefix,
-                tmp=tempfile.gettempdir(), home=Path.home())
+    "What every process may name: the libraries it runs."
+    paths = sysconfig.get_paths()
+    return dict(env=paths['purelib'], python=paths['stdlib'], package=PACKAGE.parent)
 
 def _written(place):
     "Every way to write a path; none for the root of the disk."
     home = str(Path.home())
     for path in (Path(place).absolute(), Path(place).resolve()):
         if len(path.parts) < 2: continue
-        text = str(path)
-        yield from (text, path.as_posix(), text.replace('\\', '\\\\'))
-        if len(home) > 1 and text.startswith(home) and text != home: yield '~' + text[len(home):]
+        for form in ('NFC', 'NFD'):
+            text = unicodedata.normalize(form, str(path))
+            yield from (text, text.replace('\\', '/'), text.replace('\\', '\\\\'))
+            if len(home) > 1 and text.startswith(home + os.sep): yield '~' + text[len(home):]
 
 def _forms(roots):
     "Every way to write each root → its name; of two names for one place the first stays."
@@ -39,37 +39,71 @@ def _forms(roots):
     return forms
 
 # %% ../../nbs/runs/privacy.ipynb #6cbb74c7
-_PART = r"""[^\s/'"`<>:,;|&()\[\]{}*?\\\x1b]+"""
-_WINDOWS = r"""(?<!\w)[A-Za-z]:(?:\\\\?|/(?!/))[^\s'"<>|*?:]+"""
-_BEFORE = r'(?:(?<=\\[nrt])|(?<![\w.~/)\]}<\\+-]))(?<!base64,)' # where a path may begin
-_ANSI = re.compile(r'(\x1b\[[0-9;]*m)') # colours of a traceback
+_ANSI = r'(?:(?:\x1b|\\x1b|\\u001b|\\033)\[[0-9;]*m)' # colours of a traceback
+_CHAR = rf"""(?:{_ANSI}|(?!&(?:quot|apos|lt|gt|#\w+);)[^\s/\\'"`<>|\x00-\x1f])""" # of a name that no quotes enclose
+_NEXT = rf'(?:(?<![:;.]) {{1,2}}(?!-){_CHAR}{{1,255}})' # a further word of such a name
+_FILES = ('pth|pt|bin|safetensors|onnx|npy|npz|csv|txt|ya?ml|json|parquet|jpe?g|png|mp4|avi|mkv|wav|py|ipynb'
+          '|zip|tar|gz')
 
-def _pattern(forms):
-    "A known root, the home, or any other absolute path, unless it follows a name that stands for one."
-    known = '|'.join(map(re.escape, sorted(forms, key=len, reverse=True)))
+def _path(slash):
+    "Regular expression of folders, whose names may have blanks, and of a last name."
+    folder = rf'{slash}+{_CHAR}{{1,255}}{_NEXT}{{0,8}}(?={slash})'
+    return rf'(?:{folder})*{slash}+(?:{_CHAR}+(?:{_NEXT}{{0,3}}\.(?:{_FILES})\b)?)?'
+
+_SLASHES, _BOTH = _path(r'(?:\\?/)'), _path(r'[\\/]')
+_SHARE = r'\\{2,16}[\w.$?-]+\\' # \\server\
+_START = rf'(?:file:)?\\?/+(?!=){_CHAR}|(?:file:/*)?[A-Za-z]:[\\/]|{_SHARE}|~[\w.-]*[\\/]'
+_UNQUOTED = (rf'(?:file:)?(?=\\?/+(?!=){_CHAR}){_SLASHES}'
+             rf'|(?:(?:file:/*)?[A-Za-z]:(?=[\\/])|(?={_SHARE})|~[\w.-]*(?=[\\/])){_BOTH}')
+_END = re.compile(rf'(?:{_ANSI}|:\d+|[,:;.)\]}}])*$') # what is behind a path
+
+# %% ../../nbs/runs/privacy.ipynb #f9cd1b02
+_TOP = 'home|root|Users|mnt|media|srv|data|var|tmp|opt|usr|net|nfs|scratch|work|private|Volumes|export'
+_OPENS = r"""(?<![\w)\]}.\\])(?P<quote>\\*["'`]|&quot;|&#x27;|&#3[49];)"""
+_STAYS = r'(?:https?|ftp|s3|gs|hf|wss?)://[^\s\'"<>?=]*|data:[\w/+.;=-]*;base64,[A-Za-z0-9+/=]*|\+/-'
+
+def _before(html):
+    "What stands in front of a path."
+    no = r"""(?<![\w.~/)\]}<\\*…])(?<!&lt;)(?<!\w[+-])(?<![\w)\]}.]['"`])"""
+    if not html: no += r'(?<!\w>)' # such as <video>/00001.jpg; in HTML it is a tag
+    doubtful = rf'(?:(?<=[)\]}}<>\\*…])|(?<=&lt;))(?=/(?:{_TOP})/)'
+    return rf"""(?:(?<=\\[nrt])|{no}|(?<=\b[fbruFBRU]['"])|{doubtful})"""
+
+def _any(forms): return '|'.join(map(re.escape, sorted(forms, key=len, reverse=True))) or '(?!)'
+
+def _pattern(forms, gone, html):
+    "Whatever stays, a place that has a name, or any other absolute path."
     names = ''.join(rf'(?<!<{n}>)(?<!&lt;{n}&gt;)' for n in {*forms.values(), 'elsewhere'})
-    what = (rf'(?:file://)?(?P<root>{known})(?![\w-]|\.\w)',
-            r'(?P<home>~)(?=/)',
-            rf'(?:file://)?(?P<path>(?:/{_PART}){{2,}})/?',
-            rf'(?P<windows>{_WINDOWS})')
-    return re.compile(f"{_BEFORE}{names}(?:{'|'.join(what)})")
+    ends = r'(?![\w+@%#~$=^-]|[.,;(\[{]\w)' # not /a/runs in /a/runs2
+    inside = rf"""(?! {{1,2}}(?!-){_CHAR}+[\\/])(?![^'"<>\n]*?[\\/]\.\.(?![\w.]))""" # nor in /a/runs/../x
+    known = rf'(?:file:(?://)?)?(?:{_any(forms)}){ends}{inside}'
+    other = rf'(?:file:(?://)?)?(?:{_any(gone)}){ends}(?:{_BOTH})?|{_UNQUOTED}'
+    return re.compile(rf'(?P<stays>{_STAYS})|{_OPENS}(?!{known})(?={_START})(?:\\.|[^\n\\])*?(?P=quote)'
+                      rf'|{_before(html)}{names}(?P<colour>{_ANSI}{{0,4}})(?:(?P<root>{known})|{other})'
+                      rf'|(?P<flag>(?<![\w-])-[A-Za-z]{{1,8}}?)(?:(?P<below>{known})|{other})')
 
+# %% ../../nbs/runs/privacy.ipynb #f9cd1b04
 def path_hider(
     roots:dict, # name → path, such as dict(data=…, out=…)
+    gone:tuple=(), # further places, which are hidden whatever their names look like
 ): # a function: text, html=False → text; with `html` the brackets of the names are escaped
     "A function that takes the absolute paths out of a text."
     forms = _forms(roots)
-    pattern = _pattern(forms)
+    places = (Path.home(), Path.cwd(), tempfile.gettempdir(), *gone)
+    hidden = {text for place in places for text in _written(place)} - forms.keys()
+    patterns = {html: _pattern(forms, hidden, html) for html in (False, True)}
     def name(m):
-        if m['root']: return f"<{forms[m['root']]}>"
-        if m['home']: return '<home>'
-        return '<elsewhere>/' + re.split(r'[\\/]', m['path'] or m['windows'])[-1]
-    def name_in_html(m): return escape(name(m))
+        root = m['root'] or m['below']
+        return forms[re.sub('^file:(//)?', '', root)] if root else 'elsewhere'
     def hide(text, html=False):
-        if not re.search(r'[/\\]', text): return text
-        replace = name_in_html if html else name
-        parts = _ANSI.split(text)
-        return ''.join(p if p.startswith('\x1b') else pattern.sub(replace, p) for p in parts)
+        brackets = '&lt;{}&gt;' if html else '<{}>'
+        def replaced(m):
+            if m['stays']: return m['stays']
+            shown, quote = brackets.format(name(m)), m['quote'] or ''
+            if quote or m['root'] or m['below']: return (m['colour'] or m['flag'] or quote) + shown + quote
+            return (m['colour'] or m['flag'] or '') + shown + _END.search(m[0])[0]
+        def clean(line): return patterns[html].sub(replaced, line) if '/' in line or '\\' in line else line
+        return ''.join(map(clean, text.splitlines(keepends=True)))
     return hide
 
 # %% ../../nbs/runs/privacy.ipynb #e3f68698
@@ -145,10 +179,11 @@ def scrub(
     notebook_path:str|Path, # an executed notebook
     roots:dict, # name → path, such as dict(data=…, out=…)
     faces:bool=True, # False: the pictures of cells tagged `faces` are removed too
+    gone:tuple=(), # further places, as for `path_hider`
 ) -> None:
     "Take absolute paths (and faces) out of an executed notebook; a file that is no notebook raises `InputError`."
     nb = read_notebook(notebook_path)
-    clean = clean_copy(nb, path_hider(roots), faces)
+    clean = clean_copy(nb, path_hider(roots, gone), faces)
     if clean == nb: return
     text = json.dumps(clean, indent=1, ensure_ascii=False) + '\n'
     write_atomically(notebook_path, lambda file: file.write_text(text, encoding='utf-8'))
