@@ -27,8 +27,9 @@ def as_text(
 # %% ../../nbs/tables/sheet.ipynb #8fbbffa6
 class Sheet(pd.DataFrame):
     "A table that shows itself with four digits, its caption above."
-    _metadata = ['caption', 'links'] # what pandas hands on to a selection of rows or columns
+    _metadata = ['caption', 'links', 'best'] # what pandas hands on to a selection of rows or columns
     caption, links = '', {} # links: text of the first column → id of an element of the page
+    best = frozenset() # (label of a row, column) of what is bold
 
     @property
     def _constructor(self): return Sheet
@@ -37,35 +38,41 @@ class Sheet(pd.DataFrame):
         "The table as people read it."
         return pd.DataFrame(self).map(as_text)
 
-    def _linked(self, x):
-        "A text of the first column, as HTML."
-        name = html.escape(x)
-        return f'<a href="#{html.escape(self.links[x])}">{name}</a>' if x in self.links else name
+    def _html(self):
+        "The texts as HTML: the first column leads to the runs, what is best is bold."
+        out = self.text().map(html.escape)
+        to = {html.escape(x): html.escape(id) for x, id in self.links.items()}
+        if to: out[out.columns[0]] = [f'<a href="#{to[x]}">{x}</a>' if x in to else x for x in out.iloc[:, 0]]
+        for row, column in self.best:
+            if row in out.index and column in out: out.loc[row, column] = f'<b>{out.loc[row, column]}</b>'
+        return out
 
     def _style(self):
-        "The texts as HTML: numbers to the right, short texts in one line, the caption above."
+        "How it looks: numbers to the right, short texts in one line, the caption above."
         text, rules = self.text(), {}
         rules['caption'] = 'caption-side: top; text-align: left' + '; white-space: nowrap' * (len(self.caption) < 120)
         for i, c in enumerate(text):
             number = text[c].str.fullmatch('[-+–.,0-9]*').all()
             rules[f'.col{i}'] = 'text-align: right' if number else 'text-align: left'
             if text[c].str.len().max() < 40: rules[f'td.col{i}'] = 'white-space: nowrap'
-        style = Styler(text, cell_ids=False).set_table_styles([dict(selector=s, props=p) for s, p in rules.items()])
-        style = style.hide(axis='index').format(escape='html').format_index(escape='html', axis=1)
-        if self.caption: style = style.set_caption(html.escape(self.caption))
-        return style.format(self._linked, subset=[text.columns[0]]) if self.links else style
+        style = Styler(self._html(), cell_ids=False)
+        style = style.set_table_styles([dict(selector=s, props=p) for s, p in rules.items()])
+        style = style.hide(axis='index').format_index(escape='html', axis=1)
+        return style.set_caption(html.escape(self.caption)) if self.caption else style
 
     def _repr_html_(self):
         name = hashlib.sha256(self.text().to_csv().encode()).hexdigest()[:8]
-        return self._style().set_uuid(name).to_html()
+        page = self._style().set_uuid(name).to_html()
+        return page.replace('<th class="col_heading', '<th scope="col" class="col_heading')
 
 # %% ../../nbs/tables/sheet.ipynb #d2011de8
 def sheet(
     df:pd.DataFrame, # one line per row
     caption:str='', # what the numbers are of
     links:dict|None=None, # text of the first column → id of an element of the page
+    best=(), # (label of a row, column) of what is bold
 ) -> Sheet:
     "A table to be read."
     out = Sheet(df)
-    out.caption, out.links = caption, links or {}
+    out.caption, out.links, out.best = caption, links or {}, frozenset(best)
     return out

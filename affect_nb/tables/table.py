@@ -18,12 +18,12 @@ import numpy as np, pandas as pd
 from fastcore.basics import patch
 
 from ..data.features import LOG
-from ..files import Damaged
+from ..files import Damaged, InputError
 from ..runs.record import code_digest, read_error, read_predictions, read_record, run_folder
 from .inputs import EMBEDDED
 from .rows import FUSED_CONTROLS, Row, claims, rows, steps
 from .sheet import Sheet, as_text, sheet
-from ..train.intervals import Bootstrap, bootstrap, combine, paired
+from ..train.intervals import Bootstrap, Difference, bootstrap, combine, paired, seeded
 from ..train.metrics import METRICS
 from ..train.scores import HALVES, NOTHING, Predictions, capped, crossed, numbers, post_step
 
@@ -172,8 +172,8 @@ def scores(self:Cell,
     each = [r['metrics'][metric] for r in self.records if metric in r['metrics']]
     if not each or len(each) < 2 and not self.nested: return each[0] if each else {}
     known = [m['constant'] for m in each if m['constant'] is not None]
-    found = {split: self.boot(split, metric) for split in ('val', 'cross_fit', 'held_out')}
-    ours, cross, held = (b and numbers(b) for b in found.values())
+    val = self.draws if metric == self.row.task else self.boot('val', metric)
+    ours, cross, held = (b and numbers(b) for b in (val, *(self.boot(s, metric) for s in ('cross_fit', 'held_out'))))
     return each[0] | dict(ours=ours or NOTHING, cross_fit=cross, held_out=held,
                           constant=float(np.mean(known)) if known else None)
 
@@ -290,6 +290,24 @@ def frame(self:Table) -> pd.DataFrame: # one row per cell, the columns of `TABLE
     "The table as other programs read it."
     return pd.DataFrame([_columns(c, self.data) for c in self.cells.values()], columns=TABLE_COLUMNS)
 
+# %% ../../nbs/tables/table.ipynb #1c787e39
+def _same_chance(a, b):
+    "Whether equal seeds of two rows mean the same start and the same order of images."
+    def chance(r): # all that draws random numbers
+        rest = {k: v for k, v in r.params.items() if k not in ('fuse', 'shuffle')}
+        return r.seed, rest, bool(r.params.get('fuse'))
+    return [chance(r) for r in a.requests] == [chance(r) for r in b.requests]
+
+@patch
+def difference(self:Table,
+    id:str, # of the row
+    baseline:str|None, # of the row it is compared with
+) -> Difference|None: # None where one of them has no number
+    "Row minus baseline on the same draws; rows that were scored on other groups raise `InputError`."
+    a, b = self.book.get(id), self.book.get(baseline)
+    if not (a and a.metrics and b and b.metrics) or not (a.seeds and b.seeds): return None
+    return seeded(a.seeds, b.seeds, _same_chance(a, b))
+
 # %% ../../nbs/tables/table.ipynb #d7bb8e33
 def _parameter(x):
     "A parameter as people read it."
@@ -303,27 +321,67 @@ def _with_interval(scores):
     return f'{score} {_ends(scores)}'.rstrip()
 
 def _without(text, said): # the remarks of the column `data` that the heading doesn't say
-    return '; '.join(part for part in text.replace(said, '').split('; ') if part)
+    return [part for part in text.replace(said, '').split('; ') if part]
+
+_SHOWN = dict( # column of a score → its name for people
+    paper='paper', ours='ours [95%]', cross_fit='cross-fit', held_out='held out')
 
 @patch
-def sheet(self:Table) -> Sheet: # of texts; row numbers lead to the run
-    "The table as people read it."
-    f, cells = self.frame(), list(self.cells.values())
-    out = f[['row', 'task']].copy()
-    for c in ('fuse', 'joint', 'S', 'W', 'stage_epochs', 'compound_share', 'mixup', 'cutmix'):
-        text = f[c].map(_parameter)
-        if text.ne('').any(): out[c] = text
-    out['metric'], out['paper'] = f['metric'], f['paper'].map(as_text)
-    out['ours [95%]'] = [_with_interval(c.metrics.get('ours') or {}) for c in cells]
+def _over(self:Table, id, baseline):
+    "The difference with the baseline row as a text, with a star where it is called."
+    try: d = self.difference(id, baseline)
+    except InputError: return 'other groups'
+    return f"{d.diff:+.4f} over {baseline}{' *' if d.called else ''}" if d else '–'
+
+@patch
+def _parameters(self:Table, f):
+    "The columns of what the rows are made from: those that occur, and say more than the task does."
+    columns = ['fuse', 'joint', 'S', 'W', 'stage_epochs', 'compound_share', 'mixup', 'cutmix']
+    if f['joint'].eq(f['task']).all(): columns.remove('joint')
+    texts = f[columns].map(_parameter)
+    return texts.loc[:, texts.ne('').any()].rename(columns=lambda c: c.replace('_', ' '))
+
+@patch
+def _best(self:Table, f):
+    "Where the best numbers of each task stand, controls aside; nothing is best of one."
+    f = f[[not c.row.control for c in self.cells.values()]]
+    for name, shown in _SHOWN.items():
+        known = f[f[name].notna()].round({name: 4})
+        for _, group in known.groupby(['task', 'metric']):
+            if len(group) > 1: yield from ((i, shown) for i in group.index[group[name] == group[name].max()])
+
+# %% ../../nbs/tables/table.ipynb #b4c0d1a4
+@patch
+def _columns_to_read(self:Table, f):
+    "All columns that people read, and the remarks of each row."
+    cells = list(self.cells.values())
+    out = f[['row', 'task']].join(self._parameters(f)).assign(metric=f['metric'], paper=f['paper'].map(as_text))
+    out[_SHOWN['ours']] = [_with_interval(c.metrics.get('ours') or {}) for c in cells]
+    over = [self._over(c.row.id, c.row.baseline) for c in cells]
+    if set(over) != {'–'}: out['over baseline'] = over
     for c in ('cross_fit', 'held_out'):
-        if f[c].notna().any(): out[c.replace('_', '-' if c == 'cross_fit' else ' ')] = f[c].map(as_text)
+        if f[c].notna().any(): out[_SHOWN[c]] = f[c].map(as_text)
     out['constant'] = [as_text(c.metrics.get('constant')) for c in cells]
     seven = [c.scores('CE7') if c.row.kind == 'ce' else {} for c in cells]
     if any(seven): out['f1_ce7 [95%]'] = [_with_interval(m.get('ours') or {}) for m in seven]
     out['seeds'], out['scored'] = f['seeds'].astype(str), f['scored'].map('{:,}'.format)
-    out['note'] = [_without(text, self.data) for text in f['data']]
-    links = {c.row.row: c.folders[0].name for c in cells if c.folders}
-    return sheet(out, f'{self.title}: {self.data}', links)
+    return out, [_without(text, self.data) for text in f['data']]
+
+_ONCE = 'S', 'W', 'stage epochs', 'compound share', 'mixup', 'cutmix', 'seeds', 'scored'
+
+@patch
+def sheet(self:Table) -> Sheet: # of texts; row numbers lead to the run
+    "The table as people read it: what all rows share is said above it."
+    f = self.frame()
+    out, remarks = self._columns_to_read(f)
+    same = [c for c in _ONCE if c in out and len(out) > 1 and out[c].nunique() == 1]
+    shared = [part for part in remarks[0] if all(part in r for r in remarks)] if len(out) > 1 else []
+    said = [f'{self.title}: {self.data}', *(f'{c} {out[c].iloc[0]}' for c in same), *shared]
+    notes = ['; '.join(part for part in r if part not in shared) for r in remarks]
+    out = out.drop(columns=same)
+    if any(notes): out['note'] = notes
+    links = {c.row.row: c.folders[0].name for c in self.cells.values() if c.folders}
+    return sheet(out, '; '.join(said), links, self._best(f))
 
 @patch
 def _repr_html_(self:Table): return self.sheet()._repr_html_()
