@@ -9,7 +9,7 @@ A run whose profile says `gpus: 4` needs AFFECT_GPUS_PER_RUN=4: its worker then 
 Two minutes before its time limit a job ends its runs at a checkpoint; one that is cancelled has as long as your cluster's
 `KillWait` for it, mostly 30 seconds. The runs are told as failed, and the same command continues them.
 """
-import sys
+import shlex, sys
 from pathlib import Path
 
 from parsl import Config
@@ -18,6 +18,7 @@ from parsl.executors.high_throughput.executor import DEFAULT_LAUNCH_CMD
 from parsl.launchers import SimpleLauncher
 from parsl.providers import SlurmProvider
 
+from affect_nb.plugins import start_python
 from affect_nb.sweep.ensure import from_environment, gpu_groups
 
 PARTITION = from_environment('PARTITION', 'gpu')     # of the cluster
@@ -30,13 +31,13 @@ NODES = from_environment('NODES', 2)                 # at most, at once
 HOURS = from_environment('HOURS', 24)                # time limit of a job
 
 groups = gpu_groups(range(GPUS), GPUS_PER_RUN)
-job = '"import sys; from affect_nb.sweep.ensure import job; sys.exit(job(sys.argv[1:]))"'
+job = shlex.join(start_python('from affect_nb.sweep.ensure import job; sys.exit(job(sys.argv[1:]))'))
 
 config = Config(
     executors=[HighThroughputExecutor(
         label='slurm', available_accelerators=groups,
         max_workers_per_node=len(groups) or max(1, CORES // max(1, CORES_PER_RUN)),
-        launch_cmd=f'exec {sys.executable} -c {job} {DEFAULT_LAUNCH_CMD}', # the signals of SLURM reach it
+        launch_cmd=f'exec {job} {DEFAULT_LAUNCH_CMD}', # the signals of SLURM reach it
         heartbeat_period=15, heartbeat_threshold=60, # seconds until a lost job is noticed
         drain_period=HOURS * 3600 - 300, # seconds; then a job begins no more runs
         provider=SlurmProvider(

@@ -15,6 +15,7 @@ import torch
 from torch import distributed as dist
 
 from ..files import InputError
+from ..plugins import start_module
 from .execute import RunFailed
 
 # %% ../../nbs/runs/launch.ipynb #1a0c0006
@@ -30,10 +31,11 @@ def split_call(
 # %% ../../nbs/runs/launch.ipynb #1bc9e674
 def torchrun(
     processes:int, # of this machine
-    *what:str, # each of them runs: a file, or '-m' and a module, and its arguments
+    *command:str, # that each of them runs, such as of `start_module`
 ) -> list: # of words
     "The command that starts several processes of one training."
-    return [sys.executable, '-m', 'torch.distributed.run', '--standalone', f'--nproc-per-node={processes}', *what]
+    return [*start_module('torch.distributed.run'), '--standalone', f'--nproc-per-node={processes}', '--no-python',
+            *command]
 
 # %% ../../nbs/runs/launch.ipynb #15b9d755
 def check_gpus(
@@ -62,7 +64,7 @@ def launch(
         task = Path(folder)/'call.json'
         what = dict(kind=kind, call=call, out=str(out), allow=list(allow), devices=list(devices))
         task.write_text(json.dumps(what), encoding='utf-8')
-        command = torchrun(processes, '-m', 'affect_nb.runs.launch', str(task))
+        command = torchrun(processes, *start_module('affect_nb.runs.launch'), str(task))
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as ranks:
             said = _follow(ranks)
     if ranks.returncode and not any('stopped in epoch' in line for line in said):

@@ -21,7 +21,7 @@ from ..data.project import Project, open_project
 from ..files import InputError
 from ..frames import split_rows, targets
 from ..labels import BASIC, TASKS, Y
-from ..plugins import code_name, is_import_name
+from ..plugins import code_name, is_import_name, texts_in
 from .execute import RunFailed, Stopped, call_notebook, plain_disk_full
 from .profile import ASKED, AUDIO, ELSEWHERE, SHIPPED, find_out, from_root, notebook, read_profile, resolve
 from .record import FORMAT, PRUNED, Record, code_digest, file_digest, finished
@@ -208,7 +208,7 @@ class Setup:
         self.out = str(find_out(self.out or f'runs/{Path(self.profile).stem}'))
         self.data = self.data and str(from_root(self.data))
         self.settings, self.projects = read_profile(self.profile), {}
-        given = [self.encoder, self.data, *_texts(self.settings)] # a user's own words, and their profile's
+        given = [self.encoder, self.data, *texts_in(self.settings)] # a user's own words, and their profile's
         self.allow = (*self.allow, *filter(is_import_name, given))
 
     def project(self,
@@ -249,12 +249,6 @@ def _all_labelled(self:Setup, data, asked):
     "Where rows start from: trained on whatever has labels."
     labelled = self.project(data).labelled(asked.get('folds', 0), asked.get('fold', 0))
     return dict(tasks=labelled) if labelled else {}
-
-# %% ../../nbs/runs/request.ipynb #1b543f9b
-def _texts(x):
-    "Every text in some settings."
-    if isinstance(x, dict): return [t for v in x.values() for t in _texts(v)]
-    return [x] if isinstance(x, str) else []
 
 # %% ../../nbs/runs/request.ipynb #0bf8faed
 def _pretrain(setup, project, data, encoder, params):

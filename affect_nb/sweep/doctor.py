@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np, torch
 
 from ..files import InputError
+from ..plugins import start_python
 from ..runs.launch import torchrun
 from ..runs.record import versions
 from .ensure import machine
@@ -120,10 +121,8 @@ def together() -> str: # what was found
     "Whether the processes of one training find each other, and how fast they sum gradients."
     gpus = torch.cuda.device_count()
     n, how = (gpus, 'GPUs by NCCL') if gpus > 1 else (2, 'processes by gloo')
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder)/'talk.py').write_text(_TALK, encoding='utf-8')
-        try: done = subprocess.run(torchrun(n, 'talk.py'), cwd=folder, capture_output=True, text=True, timeout=180)
-        except subprocess.TimeoutExpired: return f'**not good**: {n} {how} did not answer within 3 minutes'
+    try: done = subprocess.run(torchrun(n, *start_python(_TALK)), capture_output=True, text=True, timeout=180)
+    except subprocess.TimeoutExpired: return f'**not good**: {n} {how} did not answer within 3 minutes'
     said = [line.split() for line in done.stdout.splitlines() if line.startswith('found ')]
     if not said: return f'**not good**: {n} {how} ended with status {done.returncode} and said nothing'
     _, right, ms, mb = said[0]
@@ -159,10 +158,10 @@ def _weights_after(folder, kill):
 
 def resume() -> str: # what was found
     "Kill a training and continue it; what is killed is a process of its own."
-    kill = 'import sys; from affect_nb.sweep import doctor; doctor._weights_after(sys.argv[1], kill=True)'
+    kill = 'from affect_nb.sweep import doctor; doctor._weights_after(sys.argv[1], kill=True)'
     with tempfile.TemporaryDirectory() as whole, tempfile.TemporaryDirectory() as twice:
         alone = _weights_after(whole, kill=False)
-        done = subprocess.run([sys.executable, '-c', kill, twice], capture_output=True, text=True, timeout=180)
+        done = subprocess.run([*start_python(kill), twice], capture_output=True, text=True, timeout=180)
         if 'Interrupted: stopped in epoch 1' not in done.stderr:
             return f'**not good**: SIGTERM did not stop a training as it should (status {done.returncode})'
         same = torch.equal(_weights_after(twice, kill=False), alone)

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import numpy as np, pandas as pd
 from fastcore.basics import patch
+from pydantic import TypeAdapter, ValidationError
 
-from ..files import InputError, write_atomically
+from ..files import InputError, read_json, write_atomically
 from ..runs.record import finished, read_pruned, run_folder
 from .ensure import ensure, machine, sweep_lock
 from .space import Space, read_space
@@ -113,16 +114,23 @@ class Search:
 
     def __repr__(self): return '\n'.join(map(self.line, self.trials))
 
+_DAMAGED = 'is damaged: delete it, finished runs are found again'
+
 @patch
 def load(self:Search) -> None:
     "Read the trials of an earlier call; those of another search raise `InputError`."
-    try: kept = json.loads(self.file.read_text(encoding='utf-8'))
-    except FileNotFoundError: return
-    except ValueError: raise InputError(f'{self.file} is damaged: delete it, finished runs are found again') from None
+    if not self.file.exists(): return
+    try: kept = TypeAdapter(dict).validate_python(read_json(self.file))
+    except ValueError: raise InputError(f'{self.file} {_DAMAGED}') from None
     if (kept.get('space'), kept.get('base')) != (self.space.said, self.base):
         raise InputError(f'{self.file} is of another space, profile, data or seed: '
                          f'rename {self.space.file.name}, or give another --out')
-    self.trials = [Trial(**t) for t in kept['trials']]
+    try: trials = TypeAdapter(list[Trial]).validate_python(kept.get('trials'))
+    except ValidationError: raise InputError(f'{self.file} {_DAMAGED}') from None
+    free = self.space.free
+    if any(t.picked.keys() != free.keys() or not all(free[k].has(x) for k, x in t.picked.items()) for t in trials):
+        raise InputError(f'{self.file} {_DAMAGED}')
+    self.trials = trials
 
 @patch
 def save(self:Search) -> None:

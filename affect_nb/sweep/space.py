@@ -12,11 +12,12 @@ import difflib, json, math
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
+
 
 from ..data.project import Project
-from ..files import InputError, read_lines
+from ..files import InputError, read_yaml
 from ..labels import TASKS, parse_tasks
+from ..plugins import check_allowed
 from ..runs.profile import ELSEWHERE, SECTIONS
 from ..runs.request import Request, Setup
 from ..tables.inputs import not_applicable
@@ -36,6 +37,8 @@ class Choice:
         "As Optuna has it."
         from optuna.distributions import CategoricalDistribution
         return CategoricalDistribution(self.values)
+
+    def has(self, x): return x in self.values # whether Optuna can have said so
 
     def value(self,
         x:str, # what Optuna says
@@ -58,6 +61,8 @@ class Range:
         "As Optuna has it."
         from optuna.distributions import FloatDistribution, IntDistribution
         return (IntDistribution if self.whole else FloatDistribution)(self.low, self.high, log=self.log)
+
+    def has(self, x): return isinstance(x, (int, float)) and self.low <= x <= self.high # as of `Choice`
 
     def value(self,
         x:float, # what Optuna says
@@ -156,9 +161,7 @@ def _free(name, spec, whole):
 # %% ../../nbs/sweep/space.ipynb #61343135
 def _read(file):
     "What a file says, and the names that it may have."
-    text = '\n'.join(read_lines(file))
-    try: said = yaml.safe_load(text)
-    except yaml.YAMLError as e: raise InputError(f'this is not YAML: {str(e).splitlines()[0]}') from None
+    said = read_yaml(file)
     if not isinstance(said, dict): raise InputError('a space is a list of names and values, such as task: V')
     task = said.pop('task', None)
     if task not in TASKS: raise InputError(f"task is {task!r}, but must be one of {', '.join(TASKS)}: what is scored")
@@ -176,9 +179,10 @@ def _is_whole(kind, name):
     field = SECTIONS[kind].model_fields.get(name)
     return name in ('seq_len', 'hop') or field is not None and field.annotation is int
 
-def _space(file):
+def _space(file, allow):
     "The space of a file; nothing is known about the profile and the data."
     task, kind, said = _read(file)
+    check_allowed(said, allow, file)
     for pair, names in PAIRS.items():
         both = [n for n in names if pair in said and n in said]
         if both: raise InputError(f'{pair} says what {both[0]} is: leave one of them out')
@@ -217,7 +221,7 @@ def read_space(
 ) -> tuple: # `Space`, and the `Request` of its first point
     "Read a space and try its ends; what is unknown or can't be run raises `InputError`, and nothing has been run then."
     try:
-        space = _space(file)
+        space = _space(file, setup.allow)
         requests = [_try(space, point, setup, setup.project()) for point in _points(space)]
     except InputError as e: raise InputError(str(e) if str(file) in str(e) else f'{file}: {e}') from None
     return space, requests[0]

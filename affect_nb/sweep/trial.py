@@ -8,12 +8,13 @@ Docs: https://affect-nb.github.io/affect_nb/sweep/trial.html.md"""
 __all__ = ['run_without', 'MadeUp', 'trial', 'measure']
 
 # %% ../../nbs/sweep/trial.ipynb #721a1a03
-import json, subprocess, sys, time
+import json, subprocess, time
 from pathlib import Path
 
 import numpy as np
 
 from ..data.project import Project
+from ..plugins import start_python
 from ..runs.execute import RunFailed
 from ..runs.launch import split_call
 from ..runs.profile import SHIPPED
@@ -124,9 +125,9 @@ def measure(
     given, settings, asked = split_call(request.call)
     given |= dict(out=setup.out, cache=str(setup.cache), allow=list(setup.allow))
     ask = json.dumps(dict(setup=given, kind=request.kind, settings=settings, asked=asked, steps=steps))
-    code = ('import json, sys; from dataclasses import asdict; from affect_nb.sweep.trial import trial; '
+    code = ('import json; from dataclasses import asdict; from affect_nb.sweep.trial import trial; '
             'print(json.dumps(asdict(trial(**json.load(sys.stdin)))))')
-    done = subprocess.run([sys.executable, '-c', code], input=ask, capture_output=True, text=True, timeout=1800)
+    done = subprocess.run(start_python(code), input=ask, capture_output=True, text=True, timeout=1800)
     def last(text): return next((l for l in reversed(text.splitlines()) if l.strip()), 'no message')
     if done.returncode:
         raise RunFailed(f"{request.slug}: the trial failed, so there is no estimate: {last(done.stderr)}")

@@ -72,17 +72,10 @@ def _ensemble_row(d):
     return replace(plain, id=d['row'], table=0, row=d['row'], from_rows=tuple(ids), baseline=d['baseline'] or None)
 
 # %% ../../nbs/tables/own.ipynb #b7ebf9b6
-def _names_in(x):
-    "Every text in some JSON."
-    if isinstance(x, str): return [x]
-    parts = x.values() if isinstance(x, dict) else x if isinstance(x, list) else ()
-    return [t for part in parts for t in _names_in(part)]
-
 def _check_code(rows, allow):
     "Raise `InputError` for code that nobody has allowed."
     for where, r in rows.items():
-        named = [r.encoder, r.temporal, r.data, json.loads(r.settings or '{}')]
-        for name in _names_in(named): check_allowed(name, allow, where)
+        check_allowed([r.encoder, r.temporal, r.data, json.loads(r.settings or '{}')], allow, where)
 
 def _known(where, id, what, mine):
     "A row that another one names; an unknown one raises `InputError`."
