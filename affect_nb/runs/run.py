@@ -221,7 +221,7 @@ def model_of(
     features:Features, # where frozen features come from
 ): # `models.affect.AffectModel`
     "The model of a run, before training."
-    from affect_nb.models.affect import AffectModel, freeze
+    from affect_nb.models.affect import AffectModel, freeze, quiet_heads
     from affect_nb.models.encoder import create_encoder
     from affect_nb.models.fusion import FeatureFusion
     p, cached, backbone = run.params, run.params['tune'] == 'head', None
@@ -236,6 +236,7 @@ def model_of(
     temporal = p.get('temporal', 'none')
     if temporal == 'none': temporal = None
     model = AffectModel(backbone, p['tasks'], width if cached else None, fusion, temporal, p['dropout'])
+    quiet_heads(model)
     model.flip = p['flip_tta']
     if not cached: return freeze(model, p['tune'])
     model.preprocessing = preprocessing

@@ -160,6 +160,8 @@ def load(self:Resume):
                          "delete its folder, the run starts anew") from None
     self.learn.model.load_state_dict(s['model'])
     self.opt.load_state_dict(s['opt'])
+    for p, averages in self.opt.state.items():
+        averages.update({k: v.to(p.device) for k, v in averages.items() if isinstance(v, torch.Tensor)})
     for part, state in zip(self.parts, s['parts']): part.load_state_dict(state)
     rank, world = place() # a stop in the middle of an epoch is exact where as many processes go on
     self.start, self.batch, self.rng = s['epoch'], s['batch'], s['rng'][rank] if len(s['rng']) == world else None
