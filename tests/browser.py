@@ -172,10 +172,25 @@ class Page:
                                   if b.is_displayed() and b.is_enabled() and b.text.strip() == name), None)
         wait_for(lambda: self._try(named), 30, lambda: f'no button {name!r}:\n{self.text()}').send_keys(Keys.ENTER)
 
+    def drop(self, css, file):
+        "Drop a file on an element, as a mouse would."
+        take = self.driver.execute_script("""
+            const input = document.createElement('input');
+            input.type = 'file';
+            document.body.append(input);
+            return input""")
+        take.send_keys(str(file))
+        self.driver.execute_script("""
+            const [target, input] = arguments, data = new DataTransfer();
+            data.items.add(input.files[0]);
+            input.remove();
+            for (const kind of ['dragover', 'drop']) target.dispatchEvent(new DragEvent(kind, {dataTransfer: data, bubbles: true, cancelable: true}))
+            """, self.find(css), take)
+
     def shot(self, name):
         "Keep a picture of the page: runs/browser/<test>-<name>.png."
         SHOTS.mkdir(parents=True, exist_ok=True)
-        file = SHOTS/f'{self.name}-{name}.png'
+        file = SHOTS/f'{self.name}-{name}.png'.replace(' ', '_')
         self.driver.save_screenshot(str(file))
         return file
 

@@ -61,3 +61,63 @@ def test_nothing_without_the_token(server):
         assert 'secret' not in text.replace('next=%2Fvoila%2Frender%2Fsecret.ipynb', '') and 'token' in text, text
     status, text = read(f'/voila/render/secret.ipynb?token={server.token}')
     assert status == 200 and 'a secret' in text
+
+
+@pytest.fixture(scope='module')
+def faces(tmp_path_factory):
+    "A picture and a clip of a drawn person who smiles."
+    import av, cv2, numpy as np
+    from affect_nb.data.drawing import draw_face, make_identity, save_jpeg
+    folder = tmp_path_factory.mktemp('faces')
+    def scene(smile):
+        image = np.full((240, 320, 3), (190, 200, 205), np.uint8)
+        image[20:220, 60:260] = cv2.resize(draw_face(make_identity(2), dict(AU6=.6 * smile, AU12=smile), background=(190, 200, 205)), (200, 200))
+        return image
+    save_jpeg(scene(1), folder/'smile.jpg')
+    with av.open(str(folder/'clip.mp4'), 'w') as c:
+        s = c.add_stream('mpeg4', rate=25)
+        s.width, s.height, s.pix_fmt, s.bit_rate = 320, 240, 'yuv420p', 4_000_000
+        for k in range(30): c.mux(s.encode(av.VideoFrame.from_ndarray(scene(k / 29), format='rgb24')))
+        c.mux(s.encode())
+    return folder
+
+
+def test_try_a_dropped_picture(page, faces):
+    page.open('try').wait('choose a file')
+    page.shot('before')
+    page.drop('.affect-drop', faces/'smile.jpg')
+    said = page.wait('smile.jpg: 1 face', 120)
+    for words in ('expression Happiness', 'AU12 lip corner puller', 'lie nearer to their middle', 'do not come with it'): assert words in said, said
+    assert 'bars for: Face 1' in page.find('img[alt*="its boxes"]').get_attribute('alt')
+    assert 'DiffusionFER' not in said
+    page.find('summary').click()
+    page.wait('DiffusionFER (CC0-1.0)')
+    page.shot('answered')
+    page.size(390, 1400)
+    page.shot('on a phone')
+
+
+def test_try_a_video_that_jumps(page, faces):
+    "The keyboard alone: a path is typed, the timeline is walked."
+    from selenium.webdriver.common.keys import Keys
+    page.open('try')
+    page.type('Path', str(faces/'clip.mp4'))
+    page.press('Look')
+    page.wait('clip.mp4: 30 frames with a face', 120)
+    scrub = page.find('.affect-scrub')
+    page.shot('first frame')
+    scrub.find_element('css selector', 'input[type=range]').send_keys(Keys.END)
+    page.wait('30 of 30')
+    page.wait('frame 30: ')
+    page.find('.affect-timeline').click() # in the middle
+    page.wait(' of 30 ·')
+    assert not {'30 of 30', '1 of 30 '} & {*page.text().splitlines()}
+    page.shot('in the middle')
+
+
+def test_try_says_what_is_wrong(page, tmp_path):
+    page.open('try')
+    (tmp_path/'notes.txt').write_text('no picture')
+    page.find('.affect-file').send_keys(str(tmp_path/'notes.txt'))
+    said = page.wait('neither a picture nor a video')
+    assert 'affect_drop_' not in said and 'notes.txt: neither' in said

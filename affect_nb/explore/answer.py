@@ -9,16 +9,14 @@ __all__ = ['BLUE', 'RED', 'SHOWN_SIDE', 'MOST_FACES', 'trust_in_words', 'face_in
            'what_it_has_seen', 'Similar', 'faces_of_run']
 
 # %% ../../nbs/explore/widgets/answer.ipynb #ca3f2adb
-from html import escape
 from pathlib import Path
 
-import cv2, numpy as np, pandas as pd
+import cv2, matplotlib.pyplot as plt, numpy as np, pandas as pd
 from matplotlib.figure import Figure
 
-from .pictures import as_jpeg
+from .frames_of_run import frames_behind
 from ..infer.analyzer import Analyzer
-from ..infer.chain import Chain, resize
-from ..infer.media import Frame
+from ..infer.chain import DEFAULT, Chain, resize
 from ..files import InputError
 from ..labels import AU_NAMES, AUS, EXPRS
 from ..data.images import read_image
@@ -123,7 +121,7 @@ def answer_figure(
     rows = df.to_dict('records')
     parts = list(_panels(rows[face])) if rows else []
     widths = [2, *(p[0] for p in parts)]
-    fig = Figure(figsize=(1.9 * sum(widths) + .3, 3.1), layout='constrained', dpi=110)
+    fig = plt.figure(figsize=(1.9 * sum(widths) + .3, 3.1), layout='constrained', dpi=110)
     axes = fig.subplots(1, len(widths), width_ratios=widths, squeeze=False)[0]
     axes[0].imshow(boxed(image, rows))
     axes[0].axis('off')
@@ -131,6 +129,7 @@ def answer_figure(
     for ax, (_, *bars) in zip(axes[1:], parts):
         if bars: _bars(ax, *bars)
         else: _plane(ax, rows[face])
+    plt.close(fig)
     return fig
 
 # %% ../../nbs/explore/widgets/answer.ipynb #6cd11266
@@ -138,7 +137,6 @@ def model_name(
     chain:Chain,
 ) -> str:
     "A model's name for people."
-    from affect_nb.infer.chain import DEFAULT
     return "the package's model" if Path(chain.folder) == DEFAULT else Path(chain.folder).name
 
 def _sections(card, *titles):
@@ -214,7 +212,6 @@ def faces_of_run(
     if not data['embedded']:
         return None, (f"It has learnt from {data['source']}, whose faces are not shown unasked: "
                       f"Try(faces=frames table) shows them.")
-    from affect_nb.runs.request import Setup
     out = Path(chain.folder).parent.parent
     if not (out/'data').is_dir(): return None, "The drawn faces that it has learnt from are not beside it any more."
-    return Setup(chain.about['call']['profile'], out=str(out)).project().frames, ''
+    return frames_behind(chain.about, out), ''

@@ -40,6 +40,7 @@ class Drop(anywidget.AnyWidget):
         super().__init__(limit=limit)
         self.on_file, self.file, self._got, self._size = on_file, None, 0, 0
         self._folder = tempfile.TemporaryDirectory(prefix='affect_drop_')
+        self.folder = self._folder.name # of the file
         self.on_msg(self._hear)
 
     def _hear(self, widget, content, buffers):

@@ -11,7 +11,7 @@ function render({ model, el }) {
   const range = make("input", "affect-range", { type: "range", min: "0", step: "1", "aria-label": "frame" }, controls);
   const place = make("span", "affect-place", {}, controls);
   const canvas = make("canvas", "affect-timeline", { role: "img" }, root);
-  make("div", "affect-help", { text: "← → one frame, Page keys ten, Home and End, space plays; a click on the timeline jumps to its frame. Solid: label; dashed: prediction." }, root);
+  make("div", "affect-help", { text: `← → one frame, Page keys ten, Home and End, space plays; a click on the timeline jumps to its frame. ${model.get("legend")}` }, root);
   const { want, stop } = pictures(model);
   let lanes, values, predicted, times, busy = false, timer = 0, missing = "";
 

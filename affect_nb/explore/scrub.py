@@ -43,7 +43,7 @@ class Scrubber(Pictured):
     _esm, _css = asset('common.js') + asset('scrub.js'), CSS
     frame, playing = Int(0).tag(sync=True), Bool(False).tag(sync=True)
     rate, unit = Float(10.).tag(sync=True), Unicode('s').tag(sync=True) # frames a second while it plays; of the times
-    lanes = List(Dict()).tag(sync=True)
+    lanes, legend = List(Dict()).tag(sync=True), Unicode('Solid: label; dashed: prediction.').tag(sync=True)
     values, predicted, times = (Bytes().tag(sync=True) for _ in range(3))
 
     def __init__(self,
