@@ -110,6 +110,7 @@ def test_more_gpus_than_there_are(monkeypatch, tmp_path):
     with pytest.raises(InputError, match='the mtl run needs 4 GPUs .gpus in the profile., but can have 1 here'): launch('mtl', {}, tmp_path, (), 4)
 
 
-def test_a_process_that_fails_says_why(tmp_path):
+def test_a_process_that_fails_says_why(monkeypatch, tmp_path):
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 0)
     call = dict(profile='nosuch', data='', seed=0, settings={}, tasks=['V'])
     with pytest.raises(RunFailed, match="processes was lost .unknown profile 'nosuch'"): launch('mtl', call, tmp_path, (), 2)
