@@ -9,14 +9,14 @@ __all__ = ['CORRECTABLE', 'CORRECTION', 'label_text', 'parse_label', 'image_name
            'write_corrections', 'correct']
 
 # %% ../../nbs/data/corrections.ipynb #df5a296f
-import csv, io
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np, pandas as pd
 
 from .table import multi_hot
-from ..files import InputError, read_lines, write_text
+from ..files import InputError, read_cells, write_text
 from ..labels import AUS, BASIC, EXPRS
 
 # %% ../../nbs/data/corrections.ipynb #5aca83c1
@@ -56,7 +56,7 @@ def image_name(
     row = df.iloc[i]
     path = str(row['image']).replace('\\', '/')
     file = path.rpartition('/')[2]
-    name = f"{row['video']}/{file}" if path.endswith(f"/{row['video']}/{file}") else file
+    name = f"{row['video']}/{file}" if f'/{path}'.endswith(f"/{row['video']}/{file}") else file
     others = df['image'][(df['source'] == row['source']).to_numpy()].str.replace('\\', '/')
     while len(name) < len(path) and (others.str.endswith(f'/{name}') | (others == name)).sum() > 1:
         name = '/'.join(path.rsplit('/', name.count('/') + 2)[1:]) or path
@@ -86,20 +86,21 @@ def read_corrections(
     path:str|Path, # CSV file with the columns `CORRECTION`
 ) -> Corrections:
     "Read a table of corrections; a bad line raises `InputError`."
-    reader, rows, lines = csv.reader(read_lines(path)), [], []
-    head = tuple(c.strip() for c in next(reader))
+    cells, rows, lines = read_cells(path), [], []
+    head = tuple(c.strip() for c in next(cells)[1])
     if head != CORRECTION:
         raise InputError(f"{path}, line 1: the columns are '{','.join(head)[:80]}', but must be {','.join(CORRECTION)}")
-    for cells in filter(None, reader):
-        at = f'{path}, line {reader.line_num}'
-        if len(cells) != len(CORRECTION):
-            raise InputError(f"{at}: {len(cells)} columns instead of {len(CORRECTION)}: correct the line or delete it")
-        row = dict(zip(CORRECTION, map(str.strip, cells)))
+    for line, row in cells:
+        at = f'{path}, line {line}'
+        if len(row) != len(CORRECTION):
+            raise InputError(f"{at}: {len(row)} columns instead of {len(CORRECTION)}: correct the line or delete it")
+        row = dict(zip(CORRECTION, map(str.strip, row)))
         if row['label'] not in CORRECTABLE:
-            raise InputError(f"{at}: no label '{row['label'][:40]}' can be corrected: choose from {', '.join(CORRECTABLE)}")
+            raise InputError(f"{at}: no label '{row['label'][:40]}' can be corrected: choose from "
+                             f"{', '.join(CORRECTABLE)}")
         try: [parse_label(row['label'], row[c]) for c in ('old', 'new')]
         except InputError as e: raise InputError(f'{at}: {e}: correct the line or delete it') from None
-        rows.append(row); lines.append(reader.line_num)
+        rows.append(row); lines.append(line)
     return Corrections(str(path), pd.DataFrame(rows, columns=list(CORRECTION), index=lines, dtype=object))
 
 def write_corrections(
@@ -144,8 +145,8 @@ def _correct_one(columns, i, row, where, named):
     label, old, new = row['label'], parse_label(row['label'], row['old']), parse_label(row['label'], row['new'])
     now = columns[label][i]
     if not _same(now, old if label == 'expr' else np.float32(old)):
-        raise InputError(f"{where}: the {label} of {row['image']} is '{label_text(now)}' in the data, not '{row['old']}': "
-                         "delete the line, or use the data that it was written for")
+        raise InputError(f"{where}: the {label} of {row['image']} is '{label_text(now)}' in the data, "
+                         f"not '{row['old']}': delete the line, or use the data that it was written for")
     columns[label][i] = new
     if label != 'expr' or not named: return
     before, after = (multi_hot(pd.Series([x], dtype=object)).iloc[0] for x in (old, new))

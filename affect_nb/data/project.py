@@ -403,8 +403,8 @@ def _check_sources(corrections, keys, path):
     "Raise `InputError` for the first correction of a data set that the project file does not name."
     for line, source in corrections.rows['source'].items():
         if source.startswith(tuple(keys)): continue
-        raise InputError(f"{corrections.file}, line {line}: {path} names no data set '{source}': delete the line, or add "
-                         f"the data set to the project file")
+        raise InputError(f"{corrections.file}, line {line}: {path} names no data set '{source}': "
+                         f"delete the line, or add the data set to the project file")
 
 def _check_groups(project, file):
     "Raise `InputError` where none of the videos in a file of groups is one of the data's."
