@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from ..files import InputError, write_atomically
+from ..models.checkpoint import check_stored
 
 # %% ../../nbs/infer/outside.ipynb #0d51de06
 class Cloud(NamedTuple):
@@ -99,6 +100,7 @@ def load_outside(
     "What `Outside.save` wrote; a file that can't be read raises `InputError`."
     file = Path(folder)/'outside.safetensors'
     if not file.is_file(): return None
+    check_stored(file)
     try:
         parts = {k: v.astype(np.float64) for k, v in load_file(file).items()}
         cloud = Cloud(parts['mean'], parts['axes'], parts['variance'], float(parts['rest'][0]))

@@ -8,7 +8,7 @@ Docs: https://affect-nb.github.io/affect_nb/train/loop.html.md"""
 __all__ = ['History', 'StopOnNaN', 'Interrupted', 'Resume', 'Ema', 'make_learner', 'fit']
 
 # %% ../../nbs/train/loop.ipynb #062a17fb
-import os, signal, threading, time
+import os, signal, threading, time, warnings
 from functools import partial
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from fastcore.imports import noop
 
 from ..data.loaders import place
 from ..files import InputError, write_atomically
+from ..models.checkpoint import read_stored
 from .live import Live
 from .ranks import SumGradients, agree, share
 
@@ -153,11 +154,9 @@ def restore(self:Resume):
 
 @patch
 def load(self:Resume):
-    "Continue from the checkpoint; a file that is none raises `InputError`."
-    try: s = torch.load(self.file, map_location='cpu', weights_only=True)
-    except Exception:
-        raise InputError(f"{self.file} is not a checkpoint of this training: "
-                         "delete its folder, the run starts anew") from None
+    "Continue from the checkpoint; with a damaged one the training starts anew."
+    try: s = read_stored(self.file)
+    except InputError: return warnings.warn(f"{self.file} is damaged: the training starts anew")
     self.learn.model.load_state_dict(s['model'])
     self.opt.load_state_dict(s['opt'])
     for p, averages in self.opt.state.items():
