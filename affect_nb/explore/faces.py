@@ -252,14 +252,14 @@ def _corrected(self:Faces, change):
     self._selected(None)
 
 # %% ../../nbs/explore/widgets/faces.ipynb #081ed0c8
-def _mosaic(images, columns=7, side=72):
+def _mosaic(images, columns=7, side=56):
     "Faces side by side, `(h, w, 3)`."
     faces = [cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA) for image in images]
     faces += [np.full((side, side, 3), 255, np.uint8)] * (-len(faces) % columns)
     return np.concatenate([np.concatenate(faces[k:k + columns], 1) for k in range(0, len(faces), columns)])
 
 @patch
-def _some_images(self:Faces, n=35):
+def _some_images(self:Faces, n=28):
     "The first faces of the page and of those behind it that can be read."
     images = []
     for i in self.page_rows[:n]:
@@ -273,7 +273,7 @@ def picture(self:Faces) -> Figure: # holds no face of licensed data unless `with
     import matplotlib.pyplot as plt
     part = self.index.frames.iloc[self.rows]
     self.plane.show(self.rows)
-    fig = plt.figure(figsize=(11, 7.5), layout='constrained')
+    fig = plt.figure(figsize=(10.5, 7), dpi=72, layout='constrained')
     grid = fig.add_gridspec(2, 2)
     ax = fig.add_subplot(grid[0, 0])
     images = self._some_images() if self.with_faces else []
