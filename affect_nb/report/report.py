@@ -8,15 +8,17 @@ Docs: https://affect-nb.github.io/affect_nb/report/report.html.md"""
 __all__ = ['TAGS', 'TEMPLATE', 'clean_html', 'notebook_html', 'runs_of', 'run_entry', 'write_report']
 
 # %% ../../nbs/report/report.ipynb #334ea7f2
-import base64, json, re, time
+import base64, hashlib, json, re, time
 from functools import partial
 from pathlib import Path
 
 import bleach, nbformat
 from jinja2 import Environment, FileSystemLoader
 from nbconvert import HTMLExporter
+from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 
-from ..files import InputError, write_atomically
+from ..files import InputError, read_json, write_atomically
+from .top import COLUMNS, MARKS, claim_lines, count_verdicts, lead, letters, says
 from ..runs.privacy import clean_copy, path_hider, read_notebook, roots_of
 from ..runs.profile import PACKAGE
 from ..runs.record import git_commit, read_error, read_record, versions
@@ -48,25 +50,40 @@ def clean_html(
 # %% ../../nbs/report/report.ipynb #f4d943dc
 TEMPLATE = PACKAGE/'report'/'template'
 
-def _describe_pictures(nb):
-    "Give every code cell the heading above it, as the text of its pictures."
-    heading = ''
+def _describe_pictures(nb, words):
+    "Give every code cell the text of its pictures: `words`, one for each picture, else the heading above it."
+    heading, pictures = '', []
     for cell in nb.cells:
         if cell.cell_type == 'markdown': heading = (re.findall(r'^#+ (.+)', cell.source, re.M) or [heading])[-1]
         else: cell.metadata['alt'] = heading
+        faces = 'faces' in cell.metadata.get('tags', [])
+        if not faces: pictures += [cell for o in cell.get('outputs', []) if 'image/png' in o.get('data', {})]
+    if len(words) == len(pictures):
+        for cell, text in zip(pictures, words): cell.metadata['alt'] = text or cell.metadata['alt']
+
+def _folded(html):
+    "The chapters of a notebook; those without a picture are opened by a click."
+    head, *chapters = re.split(r'(?=<div class="prose"><h3>)', html)
+    def fold(chapter):
+        title, rest = re.match(r'<div class="prose">(<h3>.*?</h3>)(.*)', chapter, re.S).groups()
+        if '<img' in chapter: return chapter
+        return f'<details><summary>{title}</summary><div class="prose">{rest}</details>\n'
+    return head + ''.join(map(fold, chapters))
 
 def notebook_html(
     nb:dict, # an executed notebook, as read from its file
     anchors=(), # ids that links may lead to
+    words:list|tuple=(), # what each picture shows; other than one for each picture: the headings above them
 ) -> str: # HTML
     "The prose and the outputs of a notebook."
     nb = nbformat.reads(json.dumps(nb), 4)
-    _describe_pictures(nb)
+    _describe_pictures(nb, words)
     exporter = HTMLExporter(extra_template_basedirs=[str(TEMPLATE.parent)], template_name=TEMPLATE.name,
                             template_file='notebook.html.j2', exclude_input=True, exclude_anchor_links=True)
+    exporter.register_preprocessor(CoalesceStreamsPreprocessor, enabled=True)
     exporter.register_filter('clean_html', partial(clean_html, anchors=anchors))
     html, _ = exporter.from_notebook_node(nb)
-    return re.sub(r'(</?h)([1-5])\b', lambda m: f'{m[1]}{int(m[2]) + 1}', html)
+    return _folded(re.sub(r'(</?h)([1-5])\b', lambda m: f'{m[1]}{int(m[2]) + 1}', html))
 
 # %% ../../nbs/report/report.ipynb #02d00807
 def _record_of(folder):
@@ -110,11 +127,35 @@ def run_entry(
 # %% ../../nbs/report/report.ipynb #13996c3f
 def _as_it_is(text, html=False): return text
 
+def _words_of(table, out):
+    "What the table's file says of its pictures."
+    try: return read_json(out/'tables'/f'{table.name}.json')['pictures']
+    except (InputError, KeyError, TypeError): return []
+
+def _heading(nb, title):
+    "The first heading of a notebook, behind the table's name."
+    prose = '\n'.join(''.join(c['source']) for c in nb['cells'] if c['cell_type'] == 'markdown')
+    text = (re.findall(r'^# (.+)', prose, re.M) or [title])[0]
+    return text if text.startswith(title) else f'{title}: {text}'
+
 def _chapter(table, out, hide, faces, anchors):
-    "A table's name, and its executed notebook as HTML."
-    file, html = out/'tables'/f'{table.name}.ipynb', ''
-    if file.exists(): html = notebook_html(clean_copy(read_notebook(file), hide, faces), anchors)
-    return dict(name=table.name, title=table.title, html=html)
+    "A table's name, its heading, and its executed notebook as HTML."
+    file, heading, html = out/'tables'/f'{table.name}.ipynb', table.title, ''
+    if file.exists():
+        nb = clean_copy(read_notebook(file), hide, faces)
+        heading, html = _heading(nb, table.title), notebook_html(nb, anchors, [hide(w) for w in _words_of(table, out)])
+    return dict(name=table.name, title=table.title, heading=heading, html=html)
+
+def _on_top(tables, out):
+    "The claims, and what the page says about its words."
+    lines = claim_lines(tables, out)
+    return dict(claims=lines, counts=count_verdicts(lines), lead=lead(lines), marks=MARKS,
+                letters=letters(), columns=COLUMNS)
+
+def _script():
+    "The page's own script, and its digest, without which a browser runs none."
+    text = (TEMPLATE/'script.js').read_text(encoding='utf-8')
+    return dict(script=text, script_hash=base64.b64encode(hashlib.sha256(text.encode()).digest()).decode())
 
 def _how_made(tables, out, command):
     "How the report was made."
@@ -137,9 +178,11 @@ def write_report(
     runs = [run_entry(run, hide, faces) for run in runs_of(tables).values()]
     runs.sort(key=lambda run: not run['error'])
     anchors = {run['name'] for run in runs}
-    environment = Environment(loader=FileSystemLoader(TEMPLATE), autoescape=True)
-    page = environment.get_template('page.html.j2').render(
-        tables=[_chapter(t, out, hide, faces, anchors) for t in tables], runs=runs,
-        warnings=dict.fromkeys(hide(t.data) for t in tables), facts=_how_made(tables, out, hide(command)))
+    top = _on_top(tables, out)
+    chapters = [_chapter(t, out, hide, faces, anchors) | dict(says=says(t, top['claims'])) for t in tables]
+    template = Environment(loader=FileSystemLoader(TEMPLATE), autoescape=True).get_template('page.html.j2')
+    page = template.render(
+        top | _script(), tables=chapters, runs=runs, warnings=dict.fromkeys(hide(t.data) for t in tables),
+        facts=_how_made(tables, out, hide(command)))
     write_atomically(out/'report.html', lambda file: file.write_text(page, encoding='utf-8'))
     return out/'report.html'

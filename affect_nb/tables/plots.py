@@ -96,7 +96,9 @@ def _rows_of(ax, cells):
     _marks(ax, f)
     left = 0 if f.isna().all(axis=None) else f.min(axis=None)
     for i, c in enumerate(cells):
-        if not c.metrics: ax.text(left, i, c.status.split(':')[0], fontsize=LETTERS - 1, color='.35', va='center')
+        if c.metrics: continue
+        ax.annotate(c.status.split(':')[0], (left, i), (8, 0), textcoords='offset points', va='center',
+                    fontsize=LETTERS - 1, color='.35')
     ax.set_yticks(range(len(f)), [row_label(c.row) for c in cells], fontsize=LETTERS - 1)
     ax.set(ylim=(len(f) - .5, -.5), xlabel=', '.join(dict.fromkeys(c.row.metric for c in cells)))
     ax.grid(axis='x', alpha=.3)
@@ -121,7 +123,7 @@ def plot_paper_vs_ours(
                              height_ratios=[len(g) for g in groups], squeeze=False)
     for ax, group in zip(axes.flat, groups): _rows_of(ax, group)
     _title(axes[0, 0], table)
-    _legend(fig, loc='outside lower center', ncols=4)
+    _legend(fig, loc='outside lower center', ncols=5)
     fig.set_label(words_of_rows(table))
     return fig
 
