@@ -7,11 +7,11 @@ Docs: https://affect-nb.github.io/affect_nb/files.html.md"""
 # %% auto #0
 __all__ = ['OUTSIDE', 'one_line', 'InputError', 'Damaged', 'plain_warnings', 'open_file', 'read_bytes', 'read_lines',
            'read_cells', 'parse_yaml', 'read_yaml', 'parse_json', 'read_json', 'read_npy', 'read_parquet',
-           'root_and_below', 'write_atomically', 'write_text', 'new_folder']
+           'root_and_below', 'write_atomically', 'remove_leftovers', 'write_text', 'new_folder']
 
 # %% ../nbs/files.ipynb #92ed2b0f
-import csv, json, os, shutil, stat, sys, tempfile, threading, warnings
-from contextlib import contextmanager
+import csv, json, os, re, shutil, socket, stat, sys, threading, warnings, zlib
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import yaml
@@ -243,17 +243,38 @@ def root_and_below(
     return [root, *sorted(d for d in root.iterdir() if d.is_dir())]
 
 # %% ../nbs/files.ipynb #041c31de
+_UMASK = os.umask(0) # of this process, as it was when it began
+os.umask(_UMASK)
+_HERE = f'{zlib.crc32(socket.gethostname().encode()):010}' # this machine, in the names of parts
+
+def _part_of(file):
+    "Where a file or a folder is written until it is whole."
+    return file.with_name(f'.{os.getpid()}-{_HERE}{threading.get_ident()}.{file.name}')
+
 def write_atomically(
     file:str|Path, # the file to write
     write, # called with the path of a temporary file beside it, with the same suffix
 ) -> None:
     "Write a file so that it is either whole or not there."
     file = Path(file)
-    part = file.with_name(f'.{os.getpid()}-{threading.get_ident()}.{file.name}')
+    part = _part_of(file)
     try:
         write(part)
+        with suppress(PermissionError): part.chmod(0o666 & ~_UMASK) # some libraries let only its owner read theirs
         os.replace(part, file)
     finally: part.unlink(missing_ok=True)
+
+def remove_leftovers(
+    folder:str|Path, # where files and folders are written
+) -> None:
+    "Remove the parts that processes of this machine were writing when they were killed."
+    import psutil
+    with suppress(OSError):
+        for part in Path(folder).iterdir():
+            whose = re.match(rf'\.(\d+)-{_HERE}\d+\.', part.name)
+            if not whose or psutil.pid_exists(int(whose[1])): continue
+            if part.is_dir(): shutil.rmtree(part, ignore_errors=True)
+            else: part.unlink(missing_ok=True)
 
 # %% ../nbs/files.ipynb #1ed2090e
 def write_text(
@@ -276,13 +297,14 @@ def new_folder(
     occupied = any(out.iterdir()) if out.is_dir() else out.exists()
     if occupied:
         raise InputError(f'{out} exists and is not empty: choose a new folder or remove it first')
+    part = _part_of(out)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=f'.{out.name}-', dir=out.parent))
+        remove_leftovers(out.parent)
+        part.mkdir()
     except OSError as e: raise InputError(f"{out} can't be made ({e.strerror}): choose another place") from None
     try:
         yield part
-        part.chmod(0o755)
         if out.is_dir(): out.rmdir()
         os.replace(part, out)
     finally: shutil.rmtree(part, ignore_errors=True)

@@ -31,7 +31,7 @@ NODES = from_environment('NODES', 2)                 # at most, at once
 HOURS = from_environment('HOURS', 24)                # time limit of a job
 
 groups = gpu_groups(range(GPUS), GPUS_PER_RUN)
-job = shlex.join(start_python('from affect_nb.sweep.ensure import job; sys.exit(job(sys.argv[1:]))'))
+job = shlex.join(start_python('from affect_nb.sweep.job import job; sys.exit(job(sys.argv[1:]))'))
 
 config = Config(
     executors=[HighThroughputExecutor(

@@ -163,7 +163,7 @@ WORKER = f"import signal, subprocess, sys; signal.signal(signal.SIGTERM, lambda 
          f"kernel = subprocess.Popen([sys.executable, '-c', {KERNEL!r}]); kernel.wait(); open('told', 'w')\n" \
          f"while True: signal.pause()"
 MANAGER = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {WORKER!r}]).wait()"
-JOB = "import sys; from affect_nb.sweep.ensure import job; sys.exit(job(sys.argv[1:], grace=1))"
+JOB = "import sys; from affect_nb.sweep.job import job; sys.exit(job(sys.argv[1:], grace=1))"
 
 
 @contextmanager

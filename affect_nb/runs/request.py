@@ -18,7 +18,7 @@ from fastcore.basics import patch
 from filelock import FileLock
 
 from ..data.project import Project, open_project
-from ..files import InputError
+from ..files import InputError, remove_leftovers
 from ..frames import split_rows, targets
 from ..labels import BASIC, TASKS, Y
 from ..plugins import code_name, is_import_name, texts_in
@@ -340,6 +340,7 @@ def make(self:Request,
     with plain_disk_full(out):
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder/'.lock'):
+            remove_leftovers(folder)
             if record := finished(out, self, rerun, weights=True): return record
             if stop is not None and stop.is_set(): raise Stopped(f"{self.name}: not started, the sweep was interrupted")
             _clear_if_stale(folder, self, rerun)
