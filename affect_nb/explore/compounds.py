@@ -8,7 +8,7 @@ Docs: https://affect-nb.github.io/affect_nb/explore/widgets/compounds.html.md"""
 __all__ = ['mix_pair', 'compound_name', 'compound_model', 'basic_probabilities', 'compound_sums', 'plot_mixtures', 'single_faces',
            'Compounds']
 
-# %% ../../nbs/explore/widgets/compounds.ipynb #6c45fc89
+# %% ../../nbs/explore/widgets/compounds.ipynb #f11d9e3b
 from pathlib import Path
 
 import ipywidgets as widgets, matplotlib.pyplot as plt, numpy as np, pandas as pd, seaborn as sns, torch
@@ -28,7 +28,7 @@ from ..runs.request import Setup
 from ..train.metrics import compound_of
 from ..train.mixing import batch_generator, mix
 
-# %% ../../nbs/explore/widgets/compounds.ipynb #941faaf8
+# %% ../../nbs/explore/widgets/compounds.ipynb #9ba26870
 def mix_pair(
     faces:np.ndarray, # `(2, h, w, 3)` uint8
     labels:tuple, # names from `BASIC`, of the two
@@ -50,7 +50,7 @@ def compound_name(
     "The compound of two basic expressions."
     return next((n for n, parts in RAF_COMPOUNDS.items() if set(parts) == set(labels)), '')
 
-# %% ../../nbs/explore/widgets/compounds.ipynb #297ada3d
+# %% ../../nbs/explore/widgets/compounds.ipynb #f2afa4fd
 def compound_model(
     out:str|Path='runs/demo', # output folder where a compound run is looked for
     drawn:bool=True, # whether the faces are drawn ones
@@ -75,19 +75,19 @@ def compound_sums(
     sums = {name: probs[:, [BASIC.index(p) for p in parts]].sum(1) for name, parts in COMPOUNDS.items()}
     return pd.DataFrame.from_dict(sums, orient='index')
 
-# %% ../../nbs/explore/widgets/compounds.ipynb #793f5057
+# %% ../../nbs/explore/widgets/compounds.ipynb #b801bcbe
 def plot_mixtures(
     images:dict, # title → `(h, w, 3)` uint8; None: a face that is not kept
     sums:pd.DataFrame, # of `compound_sums`, a column for each image
     title:str='', # of the sums
 ) -> Figure: # nobody's current one
     "Faces, what is made of them, and the summed probabilities of each compound; the largest is framed."
-    fig = plt.figure(figsize=(9, 5.4), layout='constrained')
-    grid = fig.add_gridspec(2, len(images), height_ratios=(1.1, 1))
+    fig = plt.figure(figsize=(7, 4.6), layout='constrained')
+    grid = fig.add_gridspec(2, len(images), height_ratios=(1, 1.1))
     for k, (name, image) in enumerate(images.items()):
         ax = fig.add_subplot(grid[0, k])
-        ax.imshow(np.ones((8, 8, 3)) if image is None else image)
-        ax.set_title(name if image is not None else f'{name}\n(face not kept)', fontsize=9)
+        ax.imshow(np.ones((8, 8, 3)) if image is None else image, interpolation='nearest')
+        ax.set_title(name if image is not None else f'{name}\n(face not kept)', fontsize=8)
         ax.set(xticks=[], yticks=[])
     ax = fig.add_subplot(grid[1, :])
     names = [n.split('\n')[0] for n in images]
@@ -100,7 +100,7 @@ def plot_mixtures(
     plt.close(fig)
     return fig
 
-# %% ../../nbs/explore/widgets/compounds.ipynb #0957c549
+# %% ../../nbs/explore/widgets/compounds.ipynb #26c21515
 def single_faces(
     df:pd.DataFrame, # frames table of the compound track
     each:int=4, # of every expression
@@ -149,7 +149,7 @@ class Compounds(widgets.VBox):
         self.seed = widgets.IntSlider(0, min=0, max=20, description='region drawn by seed', continuous_update=False,
                                       **wide)
 
-# %% ../../nbs/explore/widgets/compounds.ipynb #fb3ae70c
+# %% ../../nbs/explore/widgets/compounds.ipynb #01a0da6d
 @patch
 def _pair(self:Compounds):
     "The two faces and their labels."
@@ -186,7 +186,7 @@ def _say(self:Compounds, labels, made, probs, who):
     if not made['Mixup'][2]: what = f'{both} are no pair of {pairs}: training leaves the first face as it is.'
     else: what = f'{both} make {compound_name(labels)}.'
     says = ', '.join(f'{n}: {c}' for n, c in zip(('first', *made, 'second'), compound_of(probs)))
-    return f'{what} Of the seven official compounds {who} takes {says}.'
+    return f'{what} Asked for one of the seven official compounds, {who} says of {says}.'
 
 @patch
 def picture(self:Compounds) -> Figure: # without faces of licensed data, unless they were asked for

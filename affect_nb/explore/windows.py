@@ -7,7 +7,7 @@ Docs: https://affect-nb.github.io/affect_nb/explore/widgets/windows.html.md"""
 # %% auto #0
 __all__ = ['MOST_FRAMES', 'Covered', 'along', 'plot_windows', 'temporal_runs', 'SlidingWindows', 'label_of']
 
-# %% ../../nbs/explore/widgets/windows.ipynb #c8e0cbb0
+# %% ../../nbs/explore/widgets/windows.ipynb #6b50b1ee
 from pathlib import Path
 
 import ipywidgets as widgets, matplotlib.pyplot as plt, numpy as np, pandas as pd
@@ -21,10 +21,10 @@ from .material import finished_runs, project_of, small_run
 from ..files import InputError
 from ..frames import annotated, targets
 from ..infer.chain import Chain, load_chain, resize
-from ..labels import CLASSES, Y
+from ..labels import CLASSES, TASKS, Y
 from ..runs.profile import AUDIO, FUSED, SHIPPED
 
-# %% ../../nbs/explore/widgets/windows.ipynb #34121d13
+# %% ../../nbs/explore/widgets/windows.ipynb #4775cd17
 class Covered:
     "The windows of one video, and what becomes of its frames."
     def __init__(self,
@@ -51,7 +51,7 @@ class Covered:
         return (f"{len(self.times)} frames, S = {self.windows.seq_len}: {n} window{'s'*(n > 1)}; "
                 f"{self.padded} of {self.rows.size} places are padded; {often} frames lie in more than one window.")
 
-# %% ../../nbs/explore/widgets/windows.ipynb #93eeb118
+# %% ../../nbs/explore/widgets/windows.ipynb #aa4ec905
 def along(
     chain:Chain,
     x, other, # of `Chain.embed`, of the frames of one video
@@ -63,7 +63,7 @@ def along(
     out = chain.outputs(x[flat], None if other is None else other[flat], mask)
     return {t: (merge_windows(p, flat, len(covered.times)), np.split(p, ends)) for t, p in out.items()}
 
-# %% ../../nbs/explore/widgets/windows.ipynb #0351c5ab
+# %% ../../nbs/explore/widgets/windows.ipynb #376cc5dc
 def plot_windows(
     covered:Covered,
     label:np.ndarray, # `(n,)`; NaN: no label
@@ -87,7 +87,7 @@ def plot_windows(
             low.plot(covered.windows.starts[k] + np.arange(len(p)), p, ':', lw=1, color='#d55e00',
                      label=None if k else 'a window by itself')
         low.plot(np.arange(n), pred, '-', color='#0072b2', label='mean over windows')
-    low.set(ylabel=what, xlabel='frame of the video, in order', ylim=limits, xlim=(-1, max(n, covered.rows.max() + 2)))
+    low.set(ylabel=what, xlabel='frame of the video, in order', ylim=limits, xlim=(-1, max(n, covered.windows.starts[-1] + covered.windows.seq_len)))
     low.legend(fontsize=7, ncols=4, loc='lower left', bbox_to_anchor=(0, 1))
     for ax in (top, middle, low): ax.spines[['top', 'right']].set_visible(False)
     plt.close(fig)
@@ -103,18 +103,18 @@ def _draw_bars(ax, covered):
                     hatch='///', label='padding')
     ax.set(ylabel='window', ylim=(len(s) - .4, -.6))
     ax.yaxis.get_major_locator().set_params(integer=True)
-    ax.legend(fontsize=7, loc='upper left', bbox_to_anchor=(1, 1))
+    ax.legend(fontsize=7, loc='upper right')
 
-# %% ../../nbs/explore/widgets/windows.ipynb #c354bd9a
+# %% ../../nbs/explore/widgets/windows.ipynb #8ad4aa54
 MOST_FRAMES = 300 # of a video that are shown
 
 def temporal_runs(
     out:str|Path, # output folder
-) -> list: # folders, valence and arousal first, then by S
+) -> list: # folders, by task, and the longest windows first
     "The finished runs that look along windows and need nothing but pictures."
     found = {f: r for f, r in finished_runs(out, 'mtl').items()
              if r.params['seq_len'] > 1 and not r.params['shuffle'] and not {*FUSED, AUDIO} & set(r.params['fuse'])}
-    def rank(f): return found[f].params['tasks'][0] not in ('V', 'A'), -found[f].params['seq_len'], f.name
+    def rank(f): return TASKS.index(found[f].params['tasks'][0]), -found[f].params['seq_len'], f.name
     return sorted(found, key=rank)
 
 class SlidingWindows(widgets.VBox):
@@ -127,7 +127,7 @@ class SlidingWindows(widgets.VBox):
         own = isinstance(model, Chain) or str(model)
         self.models = [model] if own else temporal_runs(out)[:40]
         if not self.models:
-            self.models = [small_run('mtl', dict(tune='head', augment=False, epochs=30, min_steps=0), SHIPPED,
+            self.models = [small_run('mtl', dict(tune='head', augment=False, epochs=10, min_steps=0), SHIPPED,
                                      tasks=['V', 'A'], seq_len=8, hop=6)]
         self.chains, self.features, self.quiet = {}, {}, False # `quiet`: nothing is drawn
         self.project = project_of('' if isinstance(model, Chain) else self.models[0], data)
@@ -147,13 +147,18 @@ class SlidingWindows(widgets.VBox):
         sizes = self.frames.groupby('video', observed=True, sort=False).size().sort_values(ascending=False)[:60]
         videos = [(f'{v}: {n:,} frames', v) for v, n in sizes.items()]
         self.model = widgets.Dropdown(options=list(zip(names, range(len(names)))), description='model')
-        self.video = widgets.Dropdown(options=videos, description='video')
+        self.video = widgets.Dropdown(options=videos, value=self._first(sizes.index), description='video')
         self.what = widgets.Dropdown(options=['valence'], description='predicted')
         longest = int(min(sizes.max(), 60))
         self.s = widgets.IntSlider(1, min=1, max=longest, description='S', continuous_update=False)
         self.w = widgets.IntSlider(1, min=1, max=longest, description='W', continuous_update=False)
 
-# %% ../../nbs/explore/widgets/windows.ipynb #cdb261b1
+    def _first(self, videos):
+        "The longest video in which some frames have a label of valence, and some have none; else the longest."
+        share = self.frames['valence'].notna().groupby(self.frames['video'], observed=True).mean()
+        return next((v for v in videos if 0 < share[v] < 1), videos[0])
+
+# %% ../../nbs/explore/widgets/windows.ipynb #f75c72cb
 @patch
 def chain(self:SlidingWindows) -> Chain:
     "The model that is chosen."
@@ -198,7 +203,7 @@ def _limit(self:SlidingWindows, change=None):
     self.quiet = before
     self._refresh()
 
-# %% ../../nbs/explore/widgets/windows.ipynb #25174b1d
+# %% ../../nbs/explore/widgets/windows.ipynb #ad25c1cf
 def _column(task, name):
     "The place of an output among those of its task."
     return list(CLASSES[task]).index(name)
