@@ -8,43 +8,32 @@ Docs: https://affect-nb.github.io/affect_nb/cli.html.md"""
 __all__ = ['app', 'Profile', 'Data', 'Out', 'Encoder', 'Seed', 'Set', 'Rerun', 'Folds', 'Fold', 'Workers', 'Allow', 'Rows',
            'Seeds', 'Nested', 'WithFaces', 'Tasks', 'Fuse', 'SeqLen', 'Hop', 'Temporal', 'Shuffle', 'StageEpochs',
            'CompoundShare', 'WithMixup', 'WithCutmix', 'Inputs', 'Model', 'Wanted', 'Aligned', 'Track', 'FrameFolders',
-           'TestList', 'Models', 'Template', 'Smooth', 'Faceless', 'Decoders', 'AnyModel', 'DataRoot', 'option',
-           'table_list', 'tables', 'show', 'search_space', 'settings_of', 'number_list', 'pretrain', 'finetune',
-           'train', 'predict_files', 'submit', 'export_model', 'push_model', 'score_any', 'check_data', 'synth',
-           'check_machine']
+           'TestList', 'Models', 'Template', 'Smooth', 'Faceless', 'Decoders', 'AnyModel', 'DataRoot', 'LabPort',
+           'NoBrowser', 'option', 'table_list', 'tables', 'show', 'search_space', 'settings_of', 'number_list',
+           'pretrain', 'finetune', 'train', 'predict_files', 'submit', 'export_model', 'push_model', 'score_any',
+           'check_data', 'synth', 'check_machine', 'open_lab', 'open_app']
 
 # %% ../nbs/cli.ipynb #5ad7d8dc
-import io, logging, shlex, signal, sys, threading
+import re, shlex, sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
-import yaml
 
-from .files import InputError, plain_warnings
+from .command import Commands
+from .files import InputError, parse_yaml
 
 # %% ../nbs/cli.ipynb #33b4d1e9
-class _Commands(typer.core.TyperGroup):
-    "Errors of the user's are one sentence; warnings are plain lines."
-    def invoke(self, ctx):
-        plain_warnings()
-        if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(line_buffering=True) # progress, also into a file
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, signal.default_int_handler)
-        try: return super().invoke(ctx)
-        except InputError as e:
-            print(f'affect: {e}', file=sys.stderr)
-            raise typer.Exit(2)
-        except KeyboardInterrupt:
-            # what is left of an executing notebook has nothing to say
-            logging.getLogger('asyncio').setLevel(logging.CRITICAL)
-            print('affect: interrupted; the same command continues', file=sys.stderr)
-            raise typer.Exit(130)
+def _version(asked:bool):
+    import affect_nb
+    if asked: raise typer.Exit(print(f'affect_nb {affect_nb.__version__}'))
+
+def _whole(version:Annotated[bool, typer.Option(
+        '--version', callback=_version, is_eager=True, help='say which version this is')]=False): pass
 
 app = typer.Typer(
-    cls=_Commands, help='Affective behaviour analysis: train, regenerate the tables of the paper, look at data.',
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+    cls=Commands, callback=_whole, no_args_is_help=True, pretty_exceptions_enable=False,
+    help='Affective behaviour analysis: train, regenerate the tables of the paper, look at data.')
 
 # %% ../nbs/cli.ipynb #b5477c83
 def option(
@@ -54,20 +43,27 @@ def option(
     "An option with its help."
     return typer.Option(*names, help=help, **limits)
 
-Profile = Annotated[str, option('smoke, demo, paper, released, or the path of a YAML file')]
+def _profiles():
+    "For a shell that completes."
+    from affect_nb.runs.profile import profile_names
+    return profile_names()
+
+Profile = Annotated[str, option(
+    'drawn faces: smoke (minutes, a test), demo (a quarter of an hour), demo3 (three seeds), encoder; '
+    'real ones: small (no GPU), paper, released (as its code does); or a YAML file', autocompletion=_profiles)]
 Data = Annotated[str, option(
     'root of a data set, a table of your own (.csv) or a project file (data.yaml); empty: the embedded faces')]
 Out = Annotated[str, option('output folder; empty: runs/<profile>')]
 Encoder = Annotated[str, option("run folder, checkpoint file or timm name instead of the profile's pre-training")]
-Seed = Annotated[int, option('of everything random in the run; what it starts from has seed 0')]
+Seed = Annotated[int, option('of everything random in the run; what it starts from has seed 0', min=0, max=2**32 - 1)]
 Set = Annotated[list[str], option(
     "a setting of the profile's section, such as --set epochs=5; can be repeated", '--set')]
 Rerun = Annotated[str, option("never, or code: make runs of other code again; empty: as the profile says")]
 Folds = Annotated[int, option(
     'K folds over training and validation groups; 0: the official split; '
-    '1: a refit on both, without validation', min=0)]
-Fold = Annotated[int, option('which of the folds validates, 0…K−1', min=0)]
-Workers = Annotated[int, option('runs at once; 0: as many as there are GPUs or cores', min=0)]
+    '1: a refit on both, without validation', min=0, max=10_000)]
+Fold = Annotated[int, option('which of the folds validates, 0…K−1', min=0, max=10_000)]
+Workers = Annotated[int, option('runs at once; 0: as many as there are GPUs or cores', min=0, max=1000)]
 Allow = Annotated[list[str], option(
     'package.module:Name of your own code that a file names (a row, a saved model) '
     'and that may be run; can be repeated', '--allow-code')]
@@ -79,14 +75,16 @@ def table_list(
 ) -> list: # of numbers
     "The tables that somebody names; all, unless there are rows of their own."
     from affect_nb.sweep.sweep import table_numbers
-    try: return [int(n) for n in text.replace(' ', ',').split(',') if n] or ([] if own else table_numbers())
-    except ValueError: raise InputError(f"--tables is '{text}', but must be numbers such as 3 or 2,3,5") from None
+    if not text: return [] if own else table_numbers()
+    words = [w for w in text.replace(' ', ',').split(',') if w]
+    if words and all(re.fullmatch('[0-9]{1,9}', w) for w in words): return [*map(int, words)]
+    raise InputError(f"--tables is '{text}', but must be numbers such as 3 or 2,3,5")
 
 Rows = Annotated[str, option(
     'a CSV file with rows of your own, run instead of the tables (or beside them, where both are given)')]
 Seeds = Annotated[int, option(
     'runs per row, each with its own seed (what they start from is shared); a cell is their mean; '
-    '0: as the profile says', min=0)]
+    '0: as the profile says', min=0, max=1000)]
 Nested = Annotated[str, option(
     'full: for the cross-fit all that a row starts from is made for each half of the persons, too: about three times '
     'the runs; empty: it keeps its last epoch and has chosen nothing')]
@@ -101,12 +99,12 @@ def tables(
     rows:Rows='',
     profile:Profile='demo', data:Data='', out:Out='', encoder:Encoder='', seed:Seed=0,
     seeds:Seeds=0, nested:Nested='',
-    folds:Annotated[int, option('folds over training and validation groups; 0: the official split')]=0,
+    folds:Annotated[int, option('folds over training and validation groups; 0: the official split', max=10_000)]=0,
     workers:Workers=0, rerun:Rerun='',
     config:Annotated[str, option('a Parsl configuration, such as configs/slurm.py; empty: this machine')]='',
-    dry_run:Annotated[bool, option('say which rows would run, why, and what it would cost', '--dry-run')]=False,
-    gpu:Annotated[str, option('of --dry-run: the GPU that the costs are computed for, such as a100 or rtx4090')]='a100',
-    estimate:Annotated[bool, option('a dry run that times a few steps on this machine instead', '--estimate')]=False,
+    dry_run:Annotated[bool, option('say which runs would be made, and why; nothing is written', '--dry-run')]=False,
+    gpu:Annotated[str, option('a dry run that computes what it would cost on a GPU such as a100 or rtx4090')]='',
+    estimate:Annotated[bool, option('a dry run that times a few steps on this machine', '--estimate')]=False,
     with_faces:WithFaces=False,
     allow_code:Allow=(),
 ):
@@ -115,14 +113,17 @@ def tables(
     sweep = Sweep(profile, data, out, encoder, seed, allow_code, with_faces=with_faces,
                   seeds=seeds, folds=folds, nested=nested, workers=workers, rerun=rerun, config=config)
     numbers = table_list(tables, rows)
-    if dry_run or estimate: return sweep.forecast(numbers, rows, '' if estimate else gpu)
-    made = sweep.tables(numbers, rows)
-    sweep.publish(made, rows)
-    _report(sweep, made)
+    if gpu or estimate: sweep.forecast(numbers, rows, '' if estimate else gpu)
+    elif dry_run: sweep.dry_run(numbers, rows)
+    else:
+        made = sweep.tables(numbers, rows)
+        sweep.publish(made, rows)
+        _report(sweep, made)
 
 def _report(sweep, made):
     "Write the report, say where everything is, and which rows failed."
     from affect_nb.report.report import write_report
+    print('writing the report')
     report = write_report(made, sweep.out, sweep.with_faces, sweep.data, shlex.join(['affect', *sys.argv[1:]]))
     print(f"tables: {Path(sweep.out)/'tables'}\nreport: {report}")
     failed = [c.row.id for t in made for c in t.cells.values() if c.error]
@@ -145,7 +146,7 @@ def show(
 @app.command('search')
 def search_space(
     space:Annotated[str, typer.Argument(help='YAML file: a task, and what may be tried by choices and ranges')],
-    trials:Annotated[int, option('in all, those of earlier calls included', min=1)]=50,
+    trials:Annotated[int, option('in all, those of earlier calls included', min=1, max=100_000)]=50,
     profile:Profile='demo', data:Data='', out:Out='', encoder:Encoder='', seed:Seed=0,
     workers:Annotated[int, option(
         'runs at once, which are proposed together; 0: as many as there are GPUs or cores', min=0)]=0,
@@ -171,7 +172,7 @@ def settings_of(
     "Settings as somebody types them; another form raises `InputError`."
     for p in pairs:
         if '=' not in p: raise InputError(f"--set {p}: write it as name=value, such as --set epochs=5")
-    return {k: yaml.safe_load(v) for k, v in (p.split('=', 1) for p in pairs)}
+    return {k: parse_yaml(v, f'--set {k}') for k, v in (p.split('=', 1) for p in pairs)}
 
 def number_list(
     name:str, # of the option
@@ -223,8 +224,8 @@ def finetune(
 
 Tasks = Annotated[str, option('trained together: any of V, A, EXPR, AU, such as AU+V; or CE, alone')]
 Fuse = Annotated[str, option('tasks whose frozen features are added, and audio; or a control: oracle, noise, module')]
-SeqLen = Annotated[int, option('S, frames in a window', min=1)]
-Hop = Annotated[int, option('W, frames between the starts of two windows; 0: S', min=0)]
+SeqLen = Annotated[int, option('S, frames in a window', min=1, max=10_000)]
+Hop = Annotated[int, option('W, frames between the starts of two windows; 0: S', min=0, max=10_000)]
 Temporal = Annotated[str, option(
     'lstm, tcn, transformer, bilstm, bilstm_gaps, none or package.module:Name; empty: lstm for sequences')]
 Shuffle = Annotated[bool, option('permute the frames inside the windows (a control)', '--shuffle')]
@@ -405,3 +406,19 @@ def check_machine():
     "Check this machine in some minutes: precision, compiler, processes, resuming, speed; a table for a bug report."
     from affect_nb.sweep.doctor import doctor
     if not doctor(): raise typer.Exit(1)
+
+# %% ../nbs/cli.ipynb #d72a8801
+LabPort = Annotated[int, option('where it is served on this machine', min=1, max=65535)]
+NoBrowser = Annotated[bool, option('print the address, and open nothing', '--no-browser')]
+
+@app.command('lab')
+def open_lab(port:LabPort=8888, no_browser:NoBrowser=False):
+    "Open JupyterLab on the start page of the explorers."
+    from affect_nb.explore.serve import serve_lab
+    serve_lab(port, not no_browser)
+
+@app.command('app')
+def open_app(port:LabPort=8866, no_browser:NoBrowser=False):
+    "Serve the explorers Try and Runs as pages without code, on this machine alone, with a token."
+    from affect_nb.explore.serve import serve_app
+    serve_app(port, not no_browser)

@@ -21,7 +21,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, ValidationError
 
-from ..files import InputError
+from ..files import InputError, read_yaml
 from ..labels import EXPRS, TASKS, parse_tasks
 from ..plugins import code_name, is_import_name
 
@@ -55,9 +55,10 @@ def _checkout():
 def from_root(
     path:str|Path, # as somebody wrote it
 ) -> Path: # the same, unless it is relative and this is a notebook of a checkout run by hand
-    "A relative path counts from the root of the checkout when a notebook below `nbs` is run where it lies."
+    "A relative path counts from the root of the checkout when a notebook below `nbs` is run where it lies, `..` apart."
     path, root = Path(path), _checkout()
-    return Path(os.path.relpath(root/path)) if root and not path.is_absolute() else path
+    as_it_is = root is None or path.is_absolute() or path.parts[:1] == ('..',)
+    return path if as_it_is else Path(os.path.relpath(root/path))
 
 def find_out(
     out:str|Path, # output folder, such as 'runs/demo'
@@ -87,8 +88,8 @@ def _encoder(x):
     if not isinstance(x, (str, dict)): raise ValueError('must be a name, a path or a size')
     return x
 
-Count = Annotated[int, BeforeValidator(_number), Field(ge=1)]
-Whole = Annotated[int, BeforeValidator(_number), Field(ge=0)]
+Count = Annotated[int, BeforeValidator(_number), Field(ge=1, le=10**9)]
+Whole = Annotated[int, BeforeValidator(_number), Field(ge=0, le=10**9)]
 Amount = Annotated[float, BeforeValidator(_number), Field(ge=0, allow_inf_nan=False)]
 Decay = Annotated[float, BeforeValidator(_number), Field(ge=0, lt=1)]
 Share = Annotated[float, BeforeValidator(_number), Field(ge=0, le=1)]
@@ -224,7 +225,7 @@ def _bound(model, name):
     limits = {k: getattr(m, k) for m in model.model_fields[name].metadata for k in ('ge', 'le')
               if getattr(m, k, None) is not None}
     text = f"{limits['ge']:g} or more"
-    return text + (f", and at most {limits['le']:g}" if 'le' in limits else '')
+    return text + (f", and at most {limits['le']:,}" if 'le' in limits else '')
 
 def check_settings(
     model:type[Settings], # one of `SECTIONS`, or `WholeProfile`
@@ -246,6 +247,7 @@ def check_settings(
     if kind == 'literal_error':
         must = 'must be one of ' + error['ctx']['expected'].replace("'", '').replace(' or ', ', ')
     elif kind == 'value_error': must = str(error['ctx']['error'])
+    elif name not in model.model_fields: must = 'must be a number, 0 or more' # one of a dictionary
     else: must = 'must be ' + (_MUST_BE.get(kind) or _bound(model, name))
     raise InputError(f"{where}: {name} is {error['input']!r}, but {must}")
 
@@ -272,9 +274,7 @@ def merge(
 @lru_cache
 def _read_yaml(file, mtime):
     "What a profile says; read again when the file has changed."
-    try: own = yaml.safe_load(file.read_text(encoding='utf-8-sig')) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as e:
-        raise InputError(f"{file} is not a YAML file: {str(e).splitlines()[0]}") from None
+    own = read_yaml(file) or {}
     if not isinstance(own, dict):
         raise InputError(f"{file}: a profile is a list of sections such as 'mtl: {{epochs: 10}}'")
     return own
@@ -285,6 +285,7 @@ def profile_names() -> list: # names of the profiles that come with the library
 
 def read_profile(
     profile:str|Path, # a name from `profile_names`, or the path of a YAML file
+    above:tuple=(), # the files whose base it is
 ) -> dict: # section → settings, complete
     "Read a profile and fill in what its bases say; raises `InputError`."
     file = Path(profile) if str(profile).endswith(('.yaml', '.yml')) else ABLATIONS/'profiles'/f'{profile}.yaml'
@@ -295,8 +296,9 @@ def read_profile(
     base = own.pop('base', None)
     if file.resolve() == (ABLATIONS/'profiles'/'paper.yaml').resolve():
         return check_settings(WholeProfile, own, file)
-    if str(base) == str(profile): raise InputError(f"{file}: a profile can't be its own base")
-    return check_settings(WholeProfile, merge(read_profile(base or 'paper'), own), file)
+    above = (*above, file.resolve())
+    if above.count(above[-1]) > 1: raise InputError(f"{file}: it is its own base, or a base of its base: name another")
+    return check_settings(WholeProfile, merge(read_profile(base or 'paper', above), own), file)
 
 # %% ../../nbs/runs/profile.ipynb #2fa4bd9c
 def _leaves(settings, path=()):
@@ -364,6 +366,8 @@ def _asked(kind, asked):
         if 'fuse' in p: p['fuse'] = parse_fuse(p['fuse'])
     except ValueError as e: raise InputError(str(e)) from None
     if p.get('tasks') == []: raise InputError(f"tasks is empty: choose from {', '.join(TASKS)}")
+    for name in ('tasks', 'fuse'):
+        if 'CE' in p.get(name, []): raise InputError(f"{name} has CE in it, which is trained alone: leave it out")
     _check_folds(p.get('folds', 0), p.get('fold', 0))
     if kind == 'mtl': _finish_windows(p)
     if kind == 'ce': _finish_stages(p)
@@ -408,7 +412,9 @@ def _section(kind, profile, tasks, settings):
     try: by_tasks = {'+'.join(parse_tasks(k)): v for k, v in by_tasks.items()}
     except ValueError as e: raise InputError(f'by_tasks: {e}') from None
     section = check_settings(SECTIONS[kind], merge(section, by_tasks.get('+'.join(tasks), {})), 'by_tasks')
-    return check_settings(SECTIONS[kind], merge(section, settings or {}), 'settings')
+    section = check_settings(SECTIONS[kind], merge(section, settings or {}), 'settings')
+    if single := section.get('single'): check_settings(SECTIONS[kind], section | single, 'single')
+    return section
 
 def _check_compounds(p):
     "Raise `InputError` for settings of the compound track that don't go together."

@@ -242,11 +242,11 @@ def ensure(
     requests:list, # of `Request`
     out:str|Path, # output folder
     workers:int=0, # runs at once; 0: as many as there are GPUs or cores
-    config:str|Path='', # Python file with a Parsl configuration, which then says how many run at once; '': this machine
-    done=None, # called with each request as soon as it is finished (also those that were before)
+    config:str|Path='', # Python file with a Parsl configuration, which says how many run at once; '': this machine
+    done=None, # called with each request that is finished, or was before
     say=print, # shows progress
     rerun:str='never', # 'code': runs of other code are made again
-    pace:Pace|None=None, # knows what the runs have to do; None: they are taken for equal
+    pace:Pace|None=None, # knows what runs have to do; None: all are equal
     **how, # of `Request.make`: `allow`, `with_faces`
 ) -> dict: # digest → message, of the runs that failed
     "Make whatever is missing; a run that fails takes with it only what starts from it."

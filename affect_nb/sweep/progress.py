@@ -8,7 +8,7 @@ Docs: https://affect-nb.github.io/affect_nb/sweep/progress.html.md"""
 __all__ = ['Progress', 'duration', 'last_loss']
 
 # %% ../../nbs/sweep/progress.ipynb #f7568366
-import csv, sys, time
+import csv, sys, threading, time
 from pathlib import Path
 
 from fastcore.basics import patch
@@ -16,6 +16,7 @@ from fastcore.basics import patch
 from ..files import InputError
 from ..runs.record import read_record, run_folder
 from ..runs.request import Request
+from .pace import Pace
 
 # %% ../../nbs/sweep/progress.ipynb #6ba99859
 class Progress:
@@ -26,18 +27,21 @@ class Progress:
         out:str|Path, # output folder
         workers:int=1, # runs at once
         say=print, # where a line goes
+        pace:Pace|None=None, # knows what the runs have to do; None: they are taken for equal
+        each_epoch:bool=False, # tell each epoch, not only where the sweep is each minute
     ):
         self.waiting, self.total = {r.digest: r for r in requests}, len(requests)
-        self.out, self.workers, self.say = Path(out), workers, say
-        self.done, self.failed, self.started, self.durations = 0, 0, time.time(), {}
-        self.told, self.screen = time.time(), None
-        for f in self.out.glob('runs/*/record.json'): self._learn(f.parent)
+        self.out, self.workers, self.say, self.pace = Path(out), workers, say, pace or Pace()
+        self.done, self.failed, self.started, self.told = 0, 0, time.time(), time.time()
+        self.screen, self.stop, self.each_epoch, self.said = None, threading.Event(), each_epoch, []
+        records = sorted(self.out.glob('runs/*/record.json'), key=lambda f: f.stat().st_mtime)
+        for f in records: self._learn(f.parent)
 
     def _learn(self, folder):
         "Remember how long a finished run took."
         try: r = read_record(folder) or {}
         except InputError: return # of another version, or damaged
-        if 'total' in r.get('seconds', {}): self.durations.setdefault(r['kind'], []).append(r['seconds']['total'])
+        if 'total' in r.get('seconds', {}): self.pace.learn(self.pace.known.get(r['digest']), r['seconds'])
 
     def ended(self,
         request:Request, # of this sweep
@@ -65,13 +69,15 @@ def running(self:Progress) -> dict: # `Request` → seconds since it began
 
 @patch
 def seconds_left(self:Progress) -> float|None: # None: not known yet
-    "Seconds until the last run ends, by the mean duration of each kind (of all runs, where none of a kind has ended)."
-    running, rest, every = self.running(), [], sum(self.durations.values(), [])
-    for r in list(self.waiting.values()):
-        known = self.durations.get(r.kind, every)
-        if not known: return None
-        rest.append(max(0., sum(known) / len(known) - running.get(r, 0)))
-    return max(max(rest), sum(rest) / min(self.workers, len(rest))) if rest else 0.
+    "Seconds until all is there."
+    rest = {}
+    for r, spent in self.running().items():
+        log = run_folder(self.out, r)/'log.csv'
+        epochs, _ = last_loss(log.parent) or (0, None)
+        at = spent - (time.time() - log.stat().st_mtime) if epochs else 0
+        left = self.pace.rest(r, spent, epochs, at)
+        if left is not None: rest[r.digest] = left
+    return self.pace.left(list(self.waiting.values()), rest, self.workers or len(rest))
 
 def duration(
     seconds:float|None, # None: not known
@@ -103,7 +109,8 @@ def at_work(self:Progress) -> list: # of (words, epochs done, epochs in all or N
     found = []
     for r in self.running():
         epochs, loss = last_loss(run_folder(self.out, r)) or (0, None)
-        of = r.params.get('epochs')
+        work = self.pace.work(r)
+        of = work.epochs if work else r.params.get('epochs')
         words = f"{r.slug} epoch {epochs}" + (f'/{of}' if of else '') + (f' loss {loss:.3g}' if epochs else '')
         found.append((words, epochs, of))
     return found
@@ -132,16 +139,25 @@ def __enter__(self:Progress):
         from rich.live import Live
         self.screen = Live(get_renderable=self.bars, refresh_per_second=1, transient=True)
         self.screen.start()
+    else: threading.Thread(target=self._watch, daemon=True).start()
     return self
+
+@patch
+def _watch(self:Progress):
+    "Tell, from time to time, until the end."
+    while not self.stop.wait(1): self.show()
 
 @patch
 def __exit__(self:Progress, *_):
     "Leave the terminal as it was."
+    self.stop.set()
     if self.screen: self.screen.stop()
 
 @patch
 def show(self:Progress) -> None:
-    "Where there are no bars, say where the sweep is when a minute has passed."
-    if self.screen or time.time() - self.told < self.every: return
-    self.told = time.time()
+    "Where there are no bars, say where the sweep is: when a minute has passed, or an epoch."
+    if self.screen: return
+    words = [w for w, epochs, _ in self.at_work() if epochs] if self.each_epoch else self.said
+    if words == self.said and time.time() - self.told < self.every: return
+    self.told, self.said = time.time(), words
     self.say(self.line())

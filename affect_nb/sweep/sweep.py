@@ -9,8 +9,9 @@ __all__ = ['table_numbers', 'Sweep']
 
 # %% ../../nbs/sweep/sweep.ipynb #157ac8c6
 import json, tempfile
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,10 +19,12 @@ from fastcore.basics import patch
 
 from ..files import InputError, plain_warnings
 from ..runs.execute import call_notebook
-from ..runs.profile import ABLATIONS, notebook
+from ..runs.launch import check_gpus
+from ..runs.profile import ABLATIONS, notebook, read_profile
 from ..runs.record import Record, finished
 from ..runs.request import Setup
-from .ensure import ensure, sweep_lock, to_make
+from .ensure import ensure, load_config, machine, sweep_lock, to_make
+from .pace import Pace
 from .progress import Progress
 from .why import why
 from ..tables.best import best_table
@@ -73,9 +76,10 @@ def run(self:Sweep,
 ) -> Record:
     "Make one run, and what it starts from, unless they are there; what can't be made raises `InputError`."
     request = self.request(kind, settings, **asked)
-    missing = to_make([request], self.out, self.rerun)
+    missing, gpus = to_make([request], self.out, self.rerun), len(machine()[1])
+    for r in missing: check_gpus(r.slug, r.params['gpus'], gpus)
     for r in request.chain(): say(f"{r.name}: {'to make' if r in missing else 'already made'}")
-    with Progress(missing, self.out, 1, say) as progress:
+    with Progress(missing, self.out, 1, say, Pace(request.chain(), self.project), each_epoch=True) as progress:
         for r in missing:
             r.make(self.out, **self.how)
             progress.ended(r)
@@ -178,14 +182,14 @@ def tables(self:Sweep,
         say(f"{', '.join(names)}: {text}")
     for note in dict.fromkeys(n for p in self.projects.values() for n in thin(p, self.folds)): say(f'note: {note}')
     if make:
-        book = self._made(book, say)
+        book = self._made(book, say, len(asked))
         say(shared(book, self.out))
     made = [self._table(n, rs, book, data[n]) for n, rs in asked.items()]
     for c in (c for t in made if t.number != 1 for c in t.cells.values() if c.row.from_rows): say('  ' + c.line())
     return made
 
 @patch
-def _made(self:Sweep, book, say):
+def _made(self:Sweep, book, say, tables):
     "The cells after their runs have been made; rows are told as they get ready."
     of_run, ready = {}, {}
     for c in book.values():
@@ -198,8 +202,12 @@ def _made(self:Sweep, book, say):
             ready[c.row.id] = now
             say('  ' + now.line())
     requests = [r for c in book.values() for r in c.everything]
-    hold = sweep_lock(self.out, say) if to_make(requests, self.out, self.rerun) else nullcontext()
-    with hold: ensure(requests, self.out, self.workers, self.config, done, say, **self.how)
+    hold = nullcontext()
+    if to_make(requests, self.out, self.rerun):
+        if self.config: load_config(self.config, self.out) # what is wrong with it is said before a folder is made
+        hold = sweep_lock(self.out, say)
+    pace = Pace([p for r in requests for p in r.chain()], self.project, closing=tables/2 + 1)
+    with hold: ensure(requests, self.out, self.workers, self.config, done, say, pace=pace, **self.how)
     rest = {i: c.reread() for i, c in book.items() if i not in ready}
     for c in rest.values(): say('  ' + c.line())
     return {i: ready.get(i) or rest[i] for i in book}
@@ -248,6 +256,7 @@ def publish(self:Sweep,
     folder = Path(self.out)/'tables'
     folder.mkdir(parents=True, exist_ok=True)
     changed = [t for t in tables if not _is_shown(t, folder)]
+    if changed: say(f"writing the tables: {', '.join(t.title for t in changed)}")
     with sweep_lock(self.out, say), ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda t: self._execute(t, own, folder), changed))
     for t in tables:
@@ -273,6 +282,21 @@ def _is_shown(table, folder):
 
 # %% ../../nbs/sweep/sweep.ipynb #bb0f3c5e
 @patch
+def dry_run(self:Sweep,
+    numbers:list|None=None, # of the paper's tables; None: all
+    own:str='', # a CSV file with rows of one's own
+    say=print, # shows the lines
+) -> int: # how many
+    "Say which runs would be made and why, a summary first."
+    drawn = bool(self.data) or any((Path(self.out)/'data').glob('faces-*/'))
+    numbers = table_numbers() if numbers is None else numbers
+    what = ', '.join([*(f'Table {n}' for n in numbers), *([own] if own else [])])
+    say(f"dry run: {what}; profile {self.profile}; {self.data or 'embedded faces'}; runs in {self.out}")
+    with self._aside(few=not drawn) as aside: missing = aside._told(aside.cells(numbers, own)[1], say, drawn)
+    if missing: say('what it would cost: --gpu a100 computes it for a GPU, --estimate times a few steps here')
+    return len(missing)
+
+@patch
 def forecast(self:Sweep,
     numbers:list|None=None, # of the paper's tables; None: all
     own:str='', # a CSV file with rows of one's own
@@ -280,31 +304,44 @@ def forecast(self:Sweep,
     say=print, # shows the lines
 ): # `sweep.forecast.Forecast`; None: nothing would run
     "Say which runs would be made and why, and what they would cost."
+    from affect_nb.sweep.flops import gpu_of
     from affect_nb.sweep.forecast import forecast
-    with tempfile.TemporaryDirectory() as cache:
-        for f in (Path(self.out)/'data').glob('*/'): (Path(cache)/f.name).symlink_to(f.resolve()) # drawn before
-        beside = replace(self, cache=cache)
-        beside.projects |= {data: p for data, p in self.projects.items() if data} # what is not drawn is open already
-        _, book = beside.cells(table_numbers() if numbers is None else numbers, own)
-        missing = beside._told(book, say)
+    if gpu: gpu_of(gpu) # a name that is none is said at once
+    with self._aside() as aside:
+        missing = aside._told(aside.cells(table_numbers() if numbers is None else numbers, own)[1], say)
         if not missing: return None
-        found = forecast(beside, missing, gpu, self.workers, say=say)
+        found = forecast(aside, missing, gpu, self.workers, say=say)
     for note in found.notes: say(f'note: {note}')
     say(str(found))
     return found
 
+# %% ../../nbs/sweep/sweep.ipynb #4a0be795
 @patch
-def _told(self:Sweep, book, say):
+@contextmanager
+def _aside(self:Sweep, few=False):
+    "The same sweep, which draws into a temporary folder; `few`: only as many faces as the software's test needs."
+    with tempfile.TemporaryDirectory() as cache:
+        for f in (Path(self.out)/'data').glob('*/'): (Path(cache)/f.name).symlink_to(f.resolve()) # drawn before
+        aside = replace(self, cache=cache)
+        if few: aside.settings = aside.settings | dict(embedded=read_profile('smoke')['embedded'])
+        aside.projects |= {data: p for data, p in self.projects.items() if data} # what is not drawn is open already
+        yield aside
+
+@patch
+def _told(self:Sweep, book, say, named=True):
     "The runs that would be made; why, or why not, is said."
     of_row, wanted = {}, {}
     for id, c in book.items():
-        if c.reason: say(f'{id}: {c.reason}')
         for r in c.everything:
             wanted[r.digest] = r
             of_row.setdefault(r.digest, []).append(id)
     missing = to_make(list(wanted.values()), self.out, self.rerun)
+    kinds = ', '.join(f'{n} {kind}' for kind, n in Counter(r.kind for r in missing).items())
+    made = len(wanted.keys() - {r.digest for r in missing})
+    say(f"{len(missing)} runs to make{f' ({kinds})' if kinds else ''}, {made} already made, for {len(book)} rows")
+    for id, c in book.items():
+        if c.reason: say(f'{id}: {c.reason}')
     for r in missing:
-        what = 'row ' + ', '.join(of_row[r.digest]) if r.digest in of_row else 'what others start from'
-        say(f'{r.name} ({what}): {why(r, self.out, self.rerun)}')
-    say(f"{len(missing)} runs to make, {len(wanted.keys() - {r.digest for r in missing})} already made")
+        what = 'row ' + ', '.join(dict.fromkeys(of_row[r.digest])) if r.digest in of_row else 'what others start from'
+        say(f'{r.name if named else r.slug} ({what}): {why(r, self.out, self.rerun)}')
     return missing
