@@ -242,14 +242,14 @@ def ensure(
     requests:list, # of `Request`
     out:str|Path, # output folder
     workers:int=0, # runs at once; 0: as many as there are GPUs or cores
-    config:str|Path='', # Python file with a Parsl configuration, which says how many run at once; '': this machine
+    config:str|Path='', # a Parsl configuration, which says how many run at once; '': this machine
     done=None, # called with each request that is finished, or was before
     say=print, # shows progress
     rerun:str='never', # 'code': runs of other code are made again
-    pace:Pace|None=None, # knows what runs have to do; None: all are equal
+    pace:Pace|None=None, # what runs have to do; None: all are equal
     **how, # of `Request.make`: `allow`, `with_faces`
 ) -> dict: # digest → message, of the runs that failed
-    "Make whatever is missing; a run that fails takes with it only what starts from it."
+    "Make what is missing; a run that fails takes with it only what starts from it."
     wanted, missing = {r.digest: r for r in requests}, to_make(requests, out, rerun)
     def tell(request):
         if done and request.digest in wanted: done(request)
