@@ -10,6 +10,7 @@ __all__ = ['FEWEST', 'Bootstrap', 'freedom', 'interval', 'bootstrap', 'mean_of',
 
 # %% ../../nbs/train/intervals.ipynb #a1f00003
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np, pandas as pd
 from numpy import nan
@@ -19,13 +20,18 @@ from ..files import InputError
 from .metrics import METRICS, of_task
 
 # %% ../../nbs/train/intervals.ipynb #e3d50ecf
+_AT_ONCE = 2_000_000 # weights
+
 def _weights(groups, draws, seed):
     "How often each group is drawn, `(c, g)` at a time, for `draws` draws in all."
-    rng, step = np.random.default_rng([seed, groups]), max(1, 2_000_000//groups)
+    rng, step = np.random.default_rng([seed, groups]), max(1, _AT_ONCE//groups)
     for first in range(0, draws, step):
         c = min(step, draws - first)
         pick = rng.integers(groups, size=(c, groups)) + groups*np.arange(c)[:, None]
         yield np.bincount(pick.ravel(), minlength=c*groups).reshape(c, groups).astype(float)
+
+@lru_cache(4)
+def _same_weights(groups, draws, seed): return list(_weights(groups, draws, seed)) # every row of a table has them
 
 def _by_group(parts, code, groups):
     "Sums `(g, …)` of `parts` `(n, …)` over the frames of each group."
@@ -109,7 +115,8 @@ def _influence(value, sums, step=.01):
 def _drawn(sums, draws, seed):
     "The sums over the groups of each draw, `(c, …)` at a time."
     flat = sums.reshape(len(sums), -1)
-    for w in _weights(len(sums), draws, seed): yield (w @ flat).reshape(len(w), *sums.shape[1:])
+    weights = _same_weights if len(sums)*draws <= _AT_ONCE else _weights
+    for w in weights(len(sums), draws, seed): yield (w @ flat).reshape(len(w), *sums.shape[1:])
 
 # %% ../../nbs/train/intervals.ipynb #a1f0000c
 def mean_of(
