@@ -5,6 +5,8 @@ from urllib.request import urlopen
 import nbformat, pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from browser import wait_for
+
 pytestmark = pytest.mark.browser
 
 MOVING = '''
@@ -112,6 +114,7 @@ def test_try_a_video_that_jumps(page, faces):
     page.find('.affect-timeline').click() # in the middle
     page.wait(' of 30 ·')
     assert not {'30 of 30', '1 of 30 '} & {*page.text().splitlines()}
+    wait_for(lambda: page.find('.affect-scrub').get_attribute('data-shown') not in ('', '29'))
     page.shot('in the middle')
 
 

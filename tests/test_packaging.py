@@ -76,9 +76,10 @@ def test_the_wheel_holds_what_is_needed(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     inside = {n for n in names if n.startswith('affect_nb/')}
     here = {t.as_posix() for t in tracked()}
-    wanted = {n for n in here if re.match(r'affect_nb/(.*\.py|paper/.*|encoder/.*|detector/.*|challenges/.*|columns/.*|report/template/.*)$', n)}
+    wanted = {n for n in here if re.match(r'affect_nb/(.*\.py|paper/.*|encoder/.*|detector/.*|challenges/.*|columns/.*|report/template/.*|explore/.*\.(js|css))$', n)}
     wanted |= {n.replace('nbs/ablations', 'affect_nb/ablations') for n in here if re.match(r'nbs/ablations/.*\.(ipynb|yaml)$', n)}
-    assert {'affect_nb/ablations/table_3.ipynb', 'affect_nb/ablations/runs/mtl.ipynb', 'affect_nb/ablations/profiles/paper.yaml', 'affect_nb/paper/tables.csv'} <= wanted
+    wanted |= {n.replace('nbs/explore', 'affect_nb/explorers') for n in here if re.match(r'nbs/explore/[^/]*\.(ipynb|csv)$', n)}
+    assert {'affect_nb/ablations/table_3.ipynb', 'affect_nb/ablations/runs/mtl.ipynb', 'affect_nb/ablations/profiles/paper.yaml', 'affect_nb/paper/tables.csv', 'affect_nb/explorers/try.ipynb'} <= wanted
     assert wanted <= inside, sorted(wanted - inside)
     assert all(n.startswith(('affect_nb/', 'affect_nb-')) for n in names) and not [n for n in names if 'tests/' in n or '.ipynb_checkpoints' in n]
     assert {n for n in inside if '/ablations/runs/' in n} == {n for n in wanted if '/ablations/runs/' in n}
@@ -86,8 +87,8 @@ def test_the_wheel_holds_what_is_needed(wheel):
 
 def test_the_wheel_finds_its_notebooks(wheel, tmp_path):
     zipfile.ZipFile(wheel).extractall(tmp_path/'site')
-    code = ('import affect_nb; from affect_nb.runs.profile import *; from affect_nb.tables.rows import rows; '
-            'print(affect_nb.__file__, ABLATIONS, [notebook(k).is_file() for k in RUNS], profile_names(), len(rows(3)), [len(read_profile(p)) for p in profile_names()])')
+    code = ('import affect_nb; from affect_nb.runs.profile import *; from affect_nb.tables.rows import rows; from affect_nb.explore.serve import EXPLORERS; '
+            'print(affect_nb.__file__, ABLATIONS, [notebook(k).is_file() for k in RUNS], profile_names(), len(rows(3)), [len(read_profile(p)) for p in profile_names()], EXPLORERS, (EXPLORERS/"try.ipynb").is_file())')
     said = run_python('-c', code, cwd=tmp_path, env=dict(PYTHONPATH=str(tmp_path/'site')))
     profiles = sorted(t.stem for t in tracked() if t.match('nbs/ablations/profiles/*.yaml'))
-    assert said.count(str(tmp_path/'site'/'affect_nb')) == 2 and f'{[True] * 4} {profiles} 19 ' in said and 'smoke' in profiles, said
+    assert said.count(str(tmp_path/'site'/'affect_nb')) == 3 and said.strip().endswith('True') and f'{[True] * 4} {profiles} 19 ' in said and 'smoke' in profiles, said

@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2, matplotlib.pyplot as plt, numpy as np, pandas as pd
 from matplotlib.figure import Figure
 
-from .frames_of_run import frames_behind
+from .frames_of_run import project_behind
 from ..infer.analyzer import Analyzer
 from ..infer.chain import DEFAULT, Chain, resize
 from ..files import InputError
@@ -214,4 +214,4 @@ def faces_of_run(
                       f"Try(faces=frames table) shows them.")
     out = Path(chain.folder).parent.parent
     if not (out/'data').is_dir(): return None, "The drawn faces that it has learnt from are not beside it any more."
-    return frames_behind(chain.about, out), ''
+    return project_behind(chain.about, out).frames_of('CE' if chain.about['kind'] == 'ce' else ''), ''

@@ -50,6 +50,12 @@ def one_source(
     return find_sources([path], max_frames=LONGEST)[0][0]
 
 # %% ../../nbs/explore/widgets/ask.ipynb #31a1d5fc
+def _row(*parts): return widgets.HBox(parts, layout=widgets.Layout(flex_flow='row wrap'))
+
+def _paper(text):
+    "HTML as a page has it, wide things scrolling by themselves."
+    return f'<div style="line-height: 1.45; overflow-x: auto; padding: 0 4px">{text}</div>'
+
 class Try(widgets.VBox):
     "Ask one or two models about a picture or a video."
     def __init__(self,
@@ -66,11 +72,11 @@ class Try(widgets.VBox):
         self.other = widgets.Text(other, description='Second', placeholder='empty: none')
         self.go = widgets.Button(description='Look', tooltip='Look at the file that is named')
         self.bar, self.said = widgets.FloatProgress(max=1), widgets.HTML()
-        self.result, self.bar.layout.visibility = widgets.VBox(), 'hidden'
-        for w in (self.file, self.model, self.other, self.bar): w.layout.width = '100%'
+        self.result, self.bar.layout = widgets.VBox(), widgets.Layout(width='auto', display='none')
+        for w in (self.file, self.model, self.other): w.layout = widgets.Layout(width='auto', flex='1 1 280px')
         self.go.on_click(lambda _: self.ask(self.file.value or self.path))
-        super().__init__([self.drop, widgets.HBox([self.file, self.go]), widgets.HBox([self.model, self.other]),
-                          self.bar, self.said, self.result])
+        super().__init__([self.drop, _row(self.file, self.go), _row(self.model, self.other), self.bar, self.said,
+                          self.result])
 
     def _say(self, text): self.said.value = f'<p role="status">{html.escape(text)}</p>'
 
@@ -90,7 +96,7 @@ def ask(self:Try,
 @patch
 def _answer(self:Try, path):
     "Look at a file, and show what is found."
-    self.result.children, self.bar.value, self.bar.layout.visibility = (), 0, 'visible'
+    self.result.children, self.bar.value, self.bar.layout.display = (), 0, ''
     try:
         source = one_source(path or '')
         self._say('Loading the model …')
@@ -102,7 +108,7 @@ def _answer(self:Try, path):
         self._say(f'{Path(source.name).name}: {said}')
     except InputError as e: self._say(str(e).replace(f'{self.drop.folder}/', ''))
     except Exception as e: self._say(f'The software failed ({type(e).__name__}: {e}): please report it.')
-    finally: self.bar.layout.visibility = 'hidden'
+    finally: self.bar.layout.display = 'none'
 
 @patch
 def _analyzer(self:Try, name):
@@ -115,7 +121,8 @@ def _card(analyzer):
     "What a model has seen, to be unfolded."
     text = clean_html(markdown2html_mistune(what_it_has_seen(analyzer.chain)))
     name = html.escape(model_name(analyzer.chain))
-    return widgets.HTML(f'<details><summary>What {name} has seen, and how good it is</summary>{text}</details>')
+    summary = f'<summary>What {name} has seen, and how good it is</summary>'
+    return widgets.HTML(_paper(f'<details>{summary}{text}</details>'))
 
 # %% ../../nbs/explore/widgets/ask.ipynb #fb58c2f3
 @patch
@@ -139,7 +146,7 @@ def _faces(self:Try, analyzer, image, df):
     def show(k):
         words = face_in_words(df.iloc[k].to_dict())
         picture = as_picture(answer_figure(image, df, k), f'The picture with its boxes, and bars for: {words}')
-        figure.value = f'{picture}<p>{html.escape(words)}</p>'
+        figure.value = _paper(f'<div style="min-width: 760px">{picture}</div>') + _paper(f'<p>{html.escape(words)}</p>')
         near.children = self._near(analyzer, seen.crops[k])
     show(0)
     if len(df) == 1: return [figure, near]
@@ -154,7 +161,7 @@ def _near(self:Try, analyzer, crop):
         faces, why = (self.faces, '') if self.faces is not None else faces_of_run(analyzer.chain)
         self._similar[analyzer] = why if faces is None else Similar(analyzer, faces)
     similar = self._similar[analyzer]
-    if isinstance(similar, str): return [widgets.HTML(f'<p>{html.escape(similar)}</p>')]
+    if isinstance(similar, str): return [widgets.HTML(_paper(f'<p>{html.escape(similar)}</p>'))]
     title = widgets.HTML('<p>The training faces that are nearest to it in what the model sees, and their labels:</p>')
     return [title, Gallery(similar.image, similar.text, similar(crop))]
 
@@ -208,7 +215,7 @@ def _clip(tables, names, keeping, everybody):
     scrub = Scrubber(image_of, lines, second, text_of)
     scrub.legend = f'Solid: {names[0]}; dashed: {names[1]}.' if second is not None else f'Solid: {names[0]}.'
     if not {'valence', 'arousal'} <= {*first}: return [scrub]
-    plane = Plane(first['valence'], first['arousal'], image_of, text_of, label=f'where the face has been: {names[0]}')
+    plane = Plane(first['valence'], first['arousal'], label=f'where the face has been: {names[0]}')
     def jump(change):
         if change['new'] >= 0: scrub.frame = change['new']
     plane.observe(jump, 'selected')

@@ -8,7 +8,7 @@ Docs: https://affect-nb.github.io/affect_nb/explore/widgets/serve.html.md"""
 __all__ = ['EXPLORERS', 'PAGES', 'HOST', 'copy_explorers', 'check_port', 'serve_pages', 'serve_app', 'serve_lab']
 
 # %% ../../nbs/explore/widgets/serve.ipynb #c6f6eb62
-import os, secrets, shutil, socket, sys, tempfile
+import os, secrets, shutil, socket, sys, tempfile, warnings
 from pathlib import Path
 
 from ..files import InputError
@@ -99,12 +99,12 @@ def serve_lab(
     here = EXPLORERS.parent != PACKAGE
     root = EXPLORERS.parent if here else Path.cwd()
     if not here: copy_explorers('explore')
-    token = secrets.token_hex(16)
-    page = f"explore/{_START}"
+    token, page = secrets.token_hex(16), f'explore/{_START}'
+    warnings.filterwarnings('ignore', message='ServerApp.token') # which another extension asks for
     print(f"http://{HOST}:{check_port(port)}/lab/tree/{page}?token={token}\nCtrl-C ends it", flush=True)
-    sys.argv = ['affect'] # JupyterLab reads it, too
     LabApp.launch_instance([
         f'--ServerApp.root_dir={root}', f'--LabApp.default_url=/lab/tree/{page}', f'--ServerApp.ip={HOST}',
         f'--ServerApp.port={port}', '--ServerApp.port_retries=0', f'--IdentityProvider.token={token}',
         f'--ServerApp.open_browser={browser}', '--ServerApp.log_level=ERROR', '--ServerApp.allow_root=True',
-        '--LabApp.news_url=None', f'--LabApp.check_for_updates_class={_QUIET}']) # nothing is fetched
+        '--LabApp.log_level=ERROR', '--LabApp.news_url=None', f'--LabApp.check_for_updates_class={_QUIET}',
+        '--LabApp.extension_manager=readonly']) # nothing is fetched
