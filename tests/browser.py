@@ -172,6 +172,11 @@ class Page:
                                   if b.is_displayed() and b.is_enabled() and b.text.strip() == name), None)
         wait_for(lambda: self._try(named), 30, lambda: f'no button {name!r}:\n{self.text()}').send_keys(Keys.ENTER)
 
+    def click(self, css, text):
+        "Click on the element of a kind that says a text."
+        def named(): return next((e for e in self.driver.find_elements('css selector', css) if e.is_displayed() and e.text.strip() == text), None)
+        wait_for(lambda: self._try(named), 30, lambda: f'{css} does not say {text!r}:\n{self.text()}').click()
+
     def drop(self, css, file):
         "Drop a file on an element, as a mouse would."
         take = self.driver.execute_script("""

@@ -1,11 +1,13 @@
 "What a person sees and does in a browser: every explorer as a page, and JupyterLab."
+import sys
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import nbformat, pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from browser import wait_for
+from affect_nb.explore.serve import copy_explorers
+from browser import HERE, end, free_port, start, wait_for
 
 pytestmark = pytest.mark.browser
 
@@ -124,3 +126,24 @@ def test_try_says_what_is_wrong(page, tmp_path):
     page.find('.affect-file').send_keys(str(tmp_path/'notes.txt'))
     said = page.wait('neither a picture nor a video')
     assert 'affect_drop_' not in said and 'notes.txt: neither' in said
+
+
+def test_jupyterlab_runs_all(page, tmp_path):
+    "A person opens JupyterLab, runs all cells of a notebook by the menu, and moves what it shows."
+    pages, port = copy_explorers(tmp_path/'explore'), free_port()
+    write_page(pages, 'moving', MOVING)
+    code = (f'from pathlib import Path; from affect_nb.explore import serve; serve.EXPLORERS = Path({str(pages)!r}); '
+            f'serve.serve_lab({port}, False)')
+    process = start(sys.executable, '-W', 'ignore', '-c', code, port=port, folder=tmp_path, log=tmp_path/'said.log')
+    try:
+        token = (tmp_path/'said.log').read_text().split('?token=')[1].split()[0]
+        page.go(f'http://{HERE}:{port}/lab/tree/explore/moving.ipynb?token={token}')
+        page.find('.jp-Notebook .jp-CodeCell', 120)
+        page.click('.lm-MenuBar-itemLabel', 'Run')
+        page.click('.lm-Menu-itemLabel', 'Run All Cells')
+        page.wait('now 0 a in explore', 120)
+        page.set_slider('ratio', 3)
+        page.wait('now 3 a')
+        page.shot('run')
+    finally: left = end(process)
+    assert not left
