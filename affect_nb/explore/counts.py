@@ -62,12 +62,15 @@ def plot_labels(
     if len(table.columns): ax.legend(fontsize=7)
 
 def _plot_shares(ax, table, title):
-    "A heat map with its numbers."
-    import seaborn as sns
+    "A heat map with its numbers; nothing is drawn where there is no number."
     if not len(table): return ax.set_axis_off()
-    look = dict(vmin=0, vmax=100, annot=True, fmt='.0f', cmap='Blues', cbar=False, annot_kws=dict(size=6))
-    sns.heatmap(100 * table, ax=ax, **look)
-    ax.tick_params(labelsize=7)
+    x = 100 * table.to_numpy(float)
+    ax.imshow(x, vmin=0, vmax=100, cmap='Blues', aspect='auto')
+    for (r, c), number in np.ndenumerate(x):
+        ink = 'white' if number > 60 else 'black'
+        if not np.isnan(number): ax.text(c, r, f'{number:.0f}', ha='center', va='center', fontsize=6, color=ink)
+    ax.set_xticks(range(x.shape[1]), table.columns, fontsize=6)
+    ax.set_yticks(range(len(x)), table.index, fontsize=7)
     ax.set_title(title, fontsize=9)
 
 def plot_cooccurrence(
