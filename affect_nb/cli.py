@@ -121,10 +121,15 @@ def tables(
         _report(sweep, made)
 
 def _report(sweep, made):
-    "Write the report, say where everything is, and which rows failed."
-    from affect_nb.report.report import write_report
-    print('writing the report')
-    report = write_report(made, sweep.out, sweep.with_faces, sweep.data, shlex.join(['affect', *sys.argv[1:]]))
+    "Write the report, unless it is there; say where everything is, and which rows failed."
+    report, made_of = Path(sweep.out)/'report.html', Path(sweep.out)/'tables'/'.report'
+    now = '\n'.join([f'with_faces={sweep.with_faces}', *(f'{t.name} {t.digest}' for t in made)])
+    if not (report.is_file() and made_of.is_file() and made_of.read_text(encoding='utf-8') == now):
+        from affect_nb.report.report import write_report
+        print('writing the report')
+        made_of.unlink(missing_ok=True)
+        write_report(made, sweep.out, sweep.with_faces, sweep.data, shlex.join(['affect', *sys.argv[1:]]))
+        made_of.write_text(now, encoding='utf-8')
     print(f"tables: {Path(sweep.out)/'tables'}\nreport: {report}")
     failed = [c.row.id for t in made for c in t.cells.values() if c.error]
     if not failed: return

@@ -11,7 +11,7 @@ __all__ = ['table_numbers', 'Sweep']
 import json, tempfile
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -181,10 +181,11 @@ def tables(self:Sweep,
         names = [f'Table {n}' if isinstance(n, int) else n for n in asked if data[n] == text]
         say(f"{', '.join(names)}: {text}")
     for note in dict.fromkeys(n for p in self.projects.values() for n in thin(p, self.folds)): say(f'note: {note}')
-    if make:
-        book = self._made(book, say, len(asked))
-        say(shared(book, self.out))
+    missing = make and to_make([r for c in book.values() for r in c.everything], self.out, self.rerun)
+    if missing: book = self._made(book, say, len(asked))
+    if make: say(shared(book, self.out))
     made = [self._table(n, rs, book, data[n]) for n, rs in asked.items()]
+    if make and not missing: self._tell_again(made, say)
     for c in (c for t in made if t.number != 1 for c in t.cells.values() if c.row.from_rows): say('  ' + c.line())
     return made
 
@@ -202,12 +203,10 @@ def _made(self:Sweep, book, say, tables):
             ready[c.row.id] = now
             say('  ' + now.line())
     requests = [r for c in book.values() for r in c.everything]
-    hold = nullcontext()
-    if to_make(requests, self.out, self.rerun):
-        if self.config: load_config(self.config, self.out) # what is wrong with it is said before a folder is made
-        hold = sweep_lock(self.out, say)
+    if self.config: load_config(self.config, self.out) # what is wrong with it is said before a folder is made
     pace = Pace([p for r in requests for p in r.chain()], self.project, closing=tables/2 + 1)
-    with hold: ensure(requests, self.out, self.workers, self.config, done, say, pace=pace, **self.how)
+    with sweep_lock(self.out, say):
+        ensure(requests, self.out, self.workers, self.config, done, say, pace=pace, **self.how)
     rest = {i: c.reread() for i, c in book.items() if i not in ready}
     for c in rest.values(): say('  ' + c.line())
     return {i: ready.get(i) or rest[i] for i in book}
@@ -271,6 +270,16 @@ def _execute(self:Sweep, table, own, folder):
     source = notebook(table.name if isinstance(table.number, int) else 'rows')
     call_notebook(source, folder/f'{table.name}.ipynb', self.with_faces, make=False, allow_code=list(self.allow),
                   **{k: getattr(self, k) for k in names}, **mine)
+
+@patch
+def _tell_again(self:Sweep, tables, say):
+    "The rows of tables that were there before: as they were told then, where nothing has changed."
+    folder, told = Path(self.out)/'tables', {}
+    for t in (t for t in tables if t.number != 1):
+        stored = folder/f'{t.name}.json'
+        lines = json.loads(stored.read_text(encoding='utf-8'))['rows'] if _is_shown(t, folder) else t.lines()
+        told |= dict.fromkeys(lines)
+    for line in told: say('  ' + line)
 
 def _is_shown(table, folder):
     "Whether a table's files and its executed notebook are of the same records, rows and code."
