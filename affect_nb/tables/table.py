@@ -200,15 +200,15 @@ def post(self:Cell) -> dict: # step → `cross_fit`, `gain` (paired), `held_out`
     return out
 
 # %% ../../nbs/tables/table.ipynb #56b66ffc
-_WIDTHS = dict( # of the columns
-    row=-8, task=-4, made_from=-29, metric=-9, control=-7, paper=6,
+_WIDTHS = dict( # of the columns; with an indent of two they fit 120
+    row=-7, task=-4, made_from=-29, metric=-9, control=-7, paper=6,
     ours=6, interval=15, cross_fit=9, held_out=8, constant=8)
 
 def _aligned(**texts):
     "Texts under `Cell.header`; below zero is to the left."
     parts = [f'{texts[k]:{"<" if w < 0 else ">"}{abs(w)}}' for k, w in _WIDTHS.items() if k in texts]
     line = ' '.join(parts).rstrip()
-    return line if len(line) <= 120 else line[:119] + '…'
+    return line if len(line) <= 118 else line[:117] + '…'
 
 def _made_from(r):
     "The parameters of a row."
@@ -231,7 +231,7 @@ def _ends(scores):
 def line(self:Cell) -> str:
     "The cell in one line; where there is no number, why."
     r, m = self.row, self.metrics
-    id = r.id if len(r.id) <= 8 else r.id[:7] + '…'
+    id = r.id if len(r.id) <= 7 else r.id[:6] + '…'
     start = dict(row=id, task=r.task.split('-')[0][:4], made_from=_made_from(r), metric=r.metric, control=r.control)
     if not m: return _aligned(**start, paper=self.status)
     scores = {k: as_text((m.get(k) or {}).get('score')) for k in ('ours', 'cross_fit', 'held_out')}
