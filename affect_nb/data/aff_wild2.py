@@ -76,9 +76,10 @@ def _is_header(line): return line.split(',')[0].strip().lower() in ('image', 'im
 
 def read_mtl_lines(
     path:str|Path, # one annotation file
+    root:str|Path|None=None, # as of `files.open_file`
 ) -> pd.DataFrame: # columns `image` (as listed), `video`, `frame` and the labels, one row per line, NaN = not annotated
     "The lines of one multi-task annotation file; a bad line raises `InputError` with its number."
-    lines = read_lines(path)
+    lines = read_lines(path, root)
     head = _is_header(lines[0])
     if len(lines) == head:
         raise InputError(f"{path}: there is no line under the header: get the file again from its source")
@@ -132,9 +133,9 @@ def read_mtl(
     images:str|Path=None, # folder with the videos' folders; None: `image` stays as listed, and no file is looked for
 ) -> pd.DataFrame: # frames table
     "Read s-Aff-Wild2; a bad line or no image raises `InputError`, frames without image are left out with a warning."
-    parts = []
+    parts, root = [], annotations if Path(annotations).is_dir() else None
     for split, path in annotation_files(annotations).items():
-        df, conflicts = unique_frames(read_mtl_lines(path))
+        df, conflicts = unique_frames(read_mtl_lines(path, root))
         if conflicts:
             warnings.warn(f"{path}: {conflicts:,} lines give an image other labels than an earlier line, which counts")
         parts.append(df.assign(split=split))
@@ -164,7 +165,7 @@ def find_aff_wild2(
     tried = dict.fromkeys((root/'cropped_aligned', notes/'cropped_aligned'))
     for d in tried:
         if d.is_dir(): return notes, d
-    first = read_mtl_lines(next(iter(annotation_files(notes).values())))['video'].unique()
+    first = read_mtl_lines(next(iter(annotation_files(notes).values())), notes)['video'].unique()
     if any((root/v).is_dir() for v in first): return notes, root
     raise InputError(f"{root}: no images: looked for {', '.join(map(str, tried))} and for videos' folders in the root")
 
@@ -200,9 +201,9 @@ def _columns_of(path, head, task):
     raise InputError(f"{path}, line 1: the header is '{head[:80]}', but must name {', '.join(known)}: "
                      "get the file again")
 
-def _read_video(path, task):
+def _read_video(path, task, root):
     "The labels of one per-video file, one row per frame, with `video`, `frame` and `image`."
-    head, *lines = read_lines(path)
+    head, *lines = read_lines(path, root)
     names = _columns_of(path, head, task)
     if not lines: raise InputError(f"{path}: there is no line under the header: get the file again from its source")
     columns = ['expr'] if task == 'EXPR' else names
@@ -234,7 +235,7 @@ def read_per_video(
                          f"{_SPLIT_FOLDERS[split][0]} inside, here and one folder down")
     files = sorted(f for f in folder.glob('*.txt') if not f.name.startswith('.'))
     if not files: raise InputError(f"{folder}: no annotation file <video>.txt: get the folder again from its source")
-    df = pd.concat([_read_video(f, name) for f in files], ignore_index=True).assign(split=split)
+    df = pd.concat([_read_video(f, name, root) for f in files], ignore_index=True).assign(split=split)
     df['group'] = clip_of(df['video'])
     return make_frames(df if images is None else with_images(df, images), source='aff_wild2')
 

@@ -8,14 +8,14 @@ Docs: https://affect-nb.github.io/affect_nb/data/affectnet.html.md"""
 __all__ = ['EXPRESSION_NUMBERS', 'read_csv_2017', 'read_npy_2021', 'find_affectnet', 'read_affectnet']
 
 # %% ../../nbs/data/affectnet.ipynb #af31ee95
-import io, os, re, warnings
+import os, re, warnings
 from pathlib import Path
 
 import numpy as np, pandas as pd
 
 from .images import SUFFIXES, with_images
 from .table import multi_hot, refuse_cell
-from ..files import InputError, root_and_below
+from ..files import InputError, open_file, read_npy, root_and_below
 from ..frames import make_frames
 
 # %% ../../nbs/data/affectnet.ipynb #31650c99
@@ -42,29 +42,28 @@ def _meaning(df):
 _PATH = re.compile(r'[^/\\:.\x00-\x1f][^/\\:\x00-\x1f]*/[^/\\:.\x00-\x1f][^/\\:\x00-\x1f]*\.[A-Za-z]{2,5}')
 _MAX_LINE = 100_000 # bytes; an official line has about 1,000
 
-def _csv_lines(path):
+def _csv_lines(path, root):
     "The kept cells of each line: number of the line, image, width of the face, expression, valence, arousal."
-    try:
-        with open(path, 'rb') as f:
-            for i, line in enumerate(iter(lambda: f.readline(_MAX_LINE), b''), 1):
-                try: cells = line.decode('utf-8-sig').strip().split(',')
-                except UnicodeDecodeError:
-                    raise InputError(f"{path}, line {i}: this is not UTF-8 text: save the file as UTF-8") from None
-                header = i == 1 and cells[0].strip().lower().startswith('subdirectory')
-                if header or cells == ['']: continue
-                if len(cells) != 9:
-                    raise InputError(f"{path}, line {i}: {len(cells)} columns instead of 9: "
-                                     "correct the line or delete it")
-                yield i, *(cells[k].strip() for k in (0, 3, 6, 7, 8))
-    except OSError as e: raise InputError(f"{path}: can't be read ({e.strerror}): check the path") from None
+    with open_file(path, root) as f:
+        for i, line in enumerate(iter(lambda: f.readline(_MAX_LINE), b''), 1):
+            try: cells = line.decode('utf-8-sig').strip().split(',')
+            except UnicodeDecodeError:
+                raise InputError(f"{path}, line {i}: this is not UTF-8 text: save the file as UTF-8") from None
+            header = i == 1 and cells[0].strip().lower().startswith('subdirectory')
+            if header or cells == ['']: continue
+            if len(cells) != 9:
+                raise InputError(f"{path}, line {i}: {len(cells)} columns instead of 9: correct the line or delete it")
+            yield i, *(cells[k].strip() for k in (0, 3, 6, 7, 8))
 
 def read_csv_2017(
     path:str|Path, # training.csv or validation.csv, with or without its header
+    root:str|Path|None=None, # as of `files.open_file`
 ) -> pd.DataFrame: # `image` (as listed), `video`, `valence`, `arousal`, `expr` and the six of `BASIC`
     "The faces of the classes 0 to 7 in one list of 2017; a bad line raises `InputError` with its number."
     def where(line): return f'{path}, line {line}'
     way_out = 'correct the line or delete it'
-    df = pd.DataFrame(_csv_lines(path), columns=['line', 'image', 'face_width', 'exp', 'val', 'aro']).set_index('line')
+    columns = ['line', 'image', 'face_width', 'exp', 'val', 'aro']
+    df = pd.DataFrame(_csv_lines(path, root), columns=columns).set_index('line')
     refuse_cell(df['image'], ~df['image'].str.fullmatch(_PATH),
                 f", not of the form <folder>/<name>.jpg inside the images' folder: {way_out}", where)
     width = pd.to_numeric(df['face_width'], errors='coerce')
@@ -78,23 +77,20 @@ def read_csv_2017(
     return df.assign(video=df['image'].map(lambda p: Path(p).stem)).reset_index(drop=True)
 
 # %% ../../nbs/data/affectnet.ipynb #7eaeb032
-def _scalar(path):
+def _scalar(path, root):
     "The one value in a NumPy file, as text."
+    x = read_npy(path, root)
     try:
-        with open(path, 'rb') as f: data = f.read(10_001)
-        if len(data) > 10_000: raise ValueError('too large for one number')
-        x = np.load(io.BytesIO(data), allow_pickle=False)
-        if x.size != 1 or x.dtype.kind not in 'iufUS': raise ValueError('not one number')
+        if x.size != 1 or x.nbytes > 1000: raise ValueError
         x = x.reshape(-1)[0]
         return x.decode('ascii') if isinstance(x, bytes) else str(x)
-    except (OSError, ValueError, EOFError, MemoryError, AttributeError) as e:
-        why = (str(e).splitlines() or [type(e).__name__])[0][:80]
-        say = f"can't be read as a NumPy file of one number ({why})"
-        if isinstance(e, FileNotFoundError): say = 'no such file'
-        raise InputError(f"{path}: {say}: copy it again, or remove the picture and its annotations") from None
+    except ValueError: # of NumPy, for letters that are none
+        raise InputError(f"{path}: this is not a NumPy file of one number: copy it again, or remove the picture and "
+                         f"its annotations") from None
 
 def read_npy_2021(
     folder:str|Path, # train_set or val_set, with `annotations` and `images` in it
+    root:str|Path|None=None, # as of `files.open_file`
 ) -> pd.DataFrame: # `image` (relative to `folder`), `video`, `valence`, `arousal`, `expr` and the six of `BASIC`
     "The faces of one part of the release of 2021; a bad file raises `InputError` with its name."
     notes = Path(folder)/'annotations'
@@ -102,7 +98,7 @@ def read_npy_2021(
         raise InputError(f"{notes}: no such folder: give the folder that holds train_set and val_set")
     ids = sorted(n[:-8] for n in os.listdir(notes) if n.endswith('_exp.npy') and not n.startswith('.'))
     if not ids: raise InputError(f"{notes}: no annotation <id>_exp.npy: get the folder again from its source")
-    df = pd.DataFrame({k: [_scalar(notes/f'{i}_{k}.npy') for i in ids] for k in ('exp', 'val', 'aro')})
+    df = pd.DataFrame({k: [_scalar(notes/f'{i}_{k}.npy', root) for i in ids] for k in ('exp', 'val', 'aro')})
     df = _codes(df, lambda row: f'{notes}/{ids[row]}')
     df.insert(0, 'image', [f'images/{i}.jpg' for i in ids]); df.insert(1, 'video', ids)
     return _meaning(df[df['exp'] < len(EXPRESSION_NUMBERS)]).reset_index(drop=True)
@@ -142,7 +138,7 @@ def read_affectnet(
     parts = []
     for s, (read, place, images) in found.items():
         if split not in (None, s): continue
-        df = read(place)
+        df = read(place, root)
         known = df['image'].str.lower().str.endswith(SUFFIXES)
         if not known.all():
             warnings.warn(f"{place}: {(~known).sum():,} of {len(df):,} pictures are not {', '.join(SUFFIXES)} "

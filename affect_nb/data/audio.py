@@ -8,14 +8,14 @@ Docs: https://affect-nb.github.io/affect_nb/data/audio.html.md"""
 __all__ = ['SLACK', 'KEYS_OF_AUDIO', 'Audio', 'read_fps', 'read_audio']
 
 # %% ../../nbs/data/audio.ipynb #a0d10003
-import csv, hashlib, re
+import hashlib, re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np, pandas as pd
 
-from ..files import InputError, read_lines
+from ..files import InputError, open_file, read_cells, read_npy
 
 # %% ../../nbs/data/audio.ipynb #a0d10008
 SLACK = 1. # seconds by which frames may go on after the sound: they take its last row
@@ -42,10 +42,7 @@ class Audio:
 
     def _rows(self, file):
         "The numbers of a file; what is no table of numbers raises `InputError`."
-        try: rows = np.load(file, mmap_mode='r', allow_pickle=False)
-        except (OSError, ValueError) as e:
-            why = str(e).splitlines()[0][:80]
-            raise InputError(f"{file} is no array of numbers ({why}): write it with numpy.save") from None
+        rows = read_npy(file, self.root)
         if rows.ndim == 2 and len(rows) and rows.shape[1] and np.issubdtype(rows.dtype, np.number): return rows
         raise InputError(f"{file} is {rows.dtype} {rows.shape}, but must be numbers (rows in time, features)")
 
@@ -93,7 +90,7 @@ def digest(self:Audio) -> str: # 16 hexadecimal digits
     h = hashlib.sha256(repr((float(self.rate), fps)).encode())
     for video, file in self.files.items():
         h.update(f'{video} {file.stat().st_size}\n'.encode())
-        with open(file, 'rb') as f: h.update(f.read(1 << 20))
+        with open_file(file, self.root) as f: h.update(f.read(1 << 20))
     return h.hexdigest()[:16]
 
 # %% ../../nbs/data/audio.ipynb #a0d10013
@@ -107,15 +104,15 @@ def read_fps(
     path:str|Path, # CSV file with the columns `video` and `fps`
 ) -> dict: # video → frames a second
     "The frame rate of each video; another header or a rate that is none raises `InputError`."
-    reader = csv.reader(read_lines(path))
-    head = [c.strip().lower() for c in next(reader)]
+    lines = read_cells(path)
+    head = [c.strip().lower() for c in next(lines)[1]]
     if head != ['video', 'fps']:
         raise InputError(f"{path}, line 1: the columns are '{','.join(head)[:60]}', but must be video,fps")
     rates = {}
-    for cells in filter(None, reader):
-        try: (video, rate), at = map(str.strip, cells), f'{path}, line {reader.line_num}'
-        except ValueError:
-            raise InputError(f"{path}, line {reader.line_num}: {len(cells)} columns instead of 2: correct it") from None
+    for line, cells in lines:
+        at = f'{path}, line {line}'
+        if len(cells) != 2: raise InputError(f"{at}: {len(cells)} columns instead of 2: correct it")
+        video, rate = map(str.strip, cells)
         if not re.fullmatch(r'\d+(\.\d+)?', rate) or not float(rate):
             raise InputError(f"{at}: fps is '{rate[:20]}', but must be a number above 0")
         rates[video] = float(rate)

@@ -41,9 +41,10 @@ def _numbers(line, width, at):
 
 def read_codes(
     path:str|Path, # one file of AU_OCC
+    root:str|Path|None=None, # as of `files.open_file`
 ) -> pd.DataFrame: # `frame` and `AU1`…`AU26`: 0, 1, NaN = unknown or not coded
     "The codes of one subject in one task; a bad line raises `InputError` with its number."
-    head, *lines = read_lines(path)
+    head, *lines = read_lines(path, root)
     units = _units(path, head)
     if not lines: raise InputError(f"{path}: there is no line under the header: get the file again from its source")
     x = np.array([_numbers(line, 1 + len(units), f'{path}, line {i}') for i, line in enumerate(lines, 2)])
@@ -99,7 +100,7 @@ def read_bp4d(
     files, images = find_bp4d(root)
     parts = []
     for (subject, task), file in files.items():
-        df, names = read_codes(file), numbered_images(images/subject/task)
+        df, names = read_codes(file, root), numbered_images(images/subject/task)
         df['image'] = [f'{subject}/{task}/{names.get(k, f"{k}.jpg")}' for k in df['frame']]
         parts.append(df.assign(video=f'{subject}_{task}', group=subject))
     return make_frames(with_images(pd.concat(parts, ignore_index=True), images), source='bp4d')

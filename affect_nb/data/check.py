@@ -8,7 +8,7 @@ Docs: https://affect-nb.github.io/affect_nb/data/check.html.md"""
 __all__ = ['CHECKS', 'Report', 'check_images', 'check_frames', 'check_aff_wild2', 'check_per_video', 'check_project', 'check']
 
 # %% ../../nbs/data/check.ipynb #bdc15c39
-import csv, os, warnings
+import os, warnings
 from collections import Counter
 
 from concurrent.futures import ThreadPoolExecutor
@@ -24,11 +24,11 @@ from .affectnet import read_affectnet
 from .bp4d import read_bp4d
 from .c_expr import check_videos, list_frames, read_test_list
 from .faces import list_faces
-from .images import SUFFIXES, existing_images, read_image
+from .images import SUFFIXES, check_end, existing_images, read_image
 from .project import layout_of, open_project, read_project_file
 from .raf_db import read_basic, read_compound
 from .table import read_tables
-from ..files import InputError, read_lines
+from ..files import InputError, one_line, open_file, read_cells
 from ..frames import KEYS, annotated, counts, leaks, make_frames
 from ..labels import BASIC, RAF_COMPOUNDS, TASKS
 
@@ -52,7 +52,7 @@ class Report:
 
     def __str__(self):
         end = 'nothing is wrong' if self.ok else f'{len(self.problems)} thing{"s" * (len(self.problems) > 1)} wrong'
-        said = [*(f'note: {n}' for n in self.notes), *(f'WRONG: {p}' for p in self.problems)]
+        said = [*(f'note: {one_line(n)}' for n in self.notes), *(f'WRONG: {one_line(p)}' for p in self.problems)]
         return '\n'.join([self.root, '', _as_text(self.table), '', *said, end])
 
     __repr__ = __str__
@@ -67,7 +67,10 @@ def _decode(paths):
     "Sizes of the images at `paths`, and a sentence for each that can't be used."
     sizes, faults = Counter(), []
     for p in paths:
-        try: sizes[read_image(p).shape[1::-1]] += 1
+        try:
+            image = read_image(p)
+            check_end(p, image)
+            sizes[image.shape[1::-1]] += 1
         except InputError as e: faults.append(str(e))
     return sizes, faults
 
@@ -215,8 +218,8 @@ def _c_expr_list(root):
     "The list of C-EXPR-DB in `root`, or beside it with its first video in `root`; None where there is none."
     for path in (f for d in (root, root.parent) for f in sorted(d.glob('*.txt')) if f.is_file()):
         try:
-            with open(path, 'rb') as f: head, first = f.readline(1000).lower(), f.readline(1000)
-        except OSError: continue
+            with open_file(path, path.parent) as f: head, first = f.readline(1000).lower(), f.readline(1000)
+        except (InputError, OSError): continue
         if b'image_location' not in head or b'surprised' not in head: continue
         listed = split_name(first.decode(errors='replace').strip().rstrip(',').strip())
         beside = listed is not None and (root/listed[0]).is_dir()
@@ -241,7 +244,7 @@ def _check_c_expr(root):
 def _is_table(root):
     "Whether a CSV file has other columns than a list of faces."
     if root.is_dir() or root.suffix.lower() != '.csv': return False
-    columns = {c.strip().lower() for c in next(csv.reader(read_lines(root)))}
+    columns = {c.strip().lower() for c in next(read_cells(root))[1]}
     return not columns <= set(KEYS)
 
 def _read_own(place): return read_tables(place if isinstance(place, list) else [place])

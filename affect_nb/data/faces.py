@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np, pyarrow as pa, pyarrow.compute as pc, pyarrow.csv
 
 from .images import SUFFIXES
-from ..files import OUTSIDE, InputError
+from ..files import OUTSIDE, InputError, open_file
 from ..frames import file_size
 
 # %% ../../nbs/data/faces.ipynb #c88729ad
@@ -81,7 +81,8 @@ def _to_arrow(names):
 def _from_csv(path):
     "The sorted names in the column `image` of a CSV file."
     options = pa.csv.ConvertOptions(include_columns=['image'], column_types={'image': pa.large_string()})
-    try: names = pa.csv.read_csv(path, convert_options=options)
+    try:
+        with open_file(path) as f: names = pa.csv.read_csv(f, convert_options=options)
     except KeyError:
         raise InputError(f"{path}: no column 'image': name the column of the paths so in the first line") from None
     except (pa.ArrowInvalid, OSError) as e:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 
-import numpy as np, pandas as pd, yaml
+import numpy as np, pandas as pd
 from fastcore.basics import patch
 from filelock import FileLock
 
@@ -29,7 +29,7 @@ from .layouts import write_bp4d, write_c_expr, write_raf_db
 from .raf_db import read_basic, read_compound
 from .synthetic import AUDIO_RATE, FPS, GENERATOR, write_aff_wild2, write_audio
 from .table import GROUPS, read_groups, read_tables
-from ..files import InputError, root_and_below
+from ..files import InputError, read_yaml, root_and_below
 from ..frames import KEYS, annotated, data_digest, make_frames, regroup, split_rows
 from ..labels import COLUMNS, TASKS, Y
 from ..plugins import import_object, is_import_name
@@ -287,9 +287,7 @@ def read_project_file(
 ) -> dict: # key → absolute path, list of them (`faces`, `table`), dictionary (`aff_wild2`), or `Audio`
     "Read a project file; unknown keys, missing paths, a path in another form, or no labelled data raise `InputError`."
     file = Path(file)
-    try: given = yaml.safe_load(file.read_text(encoding='utf-8-sig'))
-    except (yaml.YAMLError, UnicodeDecodeError) as e:
-        raise InputError(f"{file} is not a YAML file: {str(e).splitlines()[0]}") from None
+    given = read_yaml(file)
     if not isinstance(given, dict):
         raise InputError(f"{file} must be a list of lines such as 'aff_wild2: /data/s-Aff-Wild2'")
     for key in given:
@@ -369,7 +367,7 @@ def _beside(source, **parts):
 # %% ../../nbs/data/project.ipynb #d43a7dbb
 def _groups_in(root):
     "Who is in which video of Aff-Wild2, where a file in its root says so."
-    return read_groups(root/GROUPS) if (root/GROUPS).is_file() else {}
+    return read_groups(root/GROUPS, root) if (root/GROUPS).is_file() else {}
 
 def _from_root(path):
     "The project of the root of a data set."

@@ -36,7 +36,7 @@ def read_list(
     path = next((p for p in tried if p.is_file()), None)
     if path is None: raise InputError(f"{tried[0]}: no such file: give the folder that holds basic/ and compound/")
     rows, seen = [], {}
-    for i, line in enumerate(read_lines(path), 1):
+    for i, line in enumerate(read_lines(path, folder), 1):
         m = _LINE.fullmatch(line)
         if m is None:
             raise InputError(f"{path}, line {i}: '{line[:60]}' is not of the form 'train_00001.jpg 5': "

@@ -8,14 +8,14 @@ Docs: https://affect-nb.github.io/affect_nb/data/table.html.md"""
 __all__ = ['GROUPS', 'multi_hot', 'refuse_cell', 'read_table', 'read_tables', 'read_groups']
 
 # %% ../../nbs/data/table.ipynb #3e3c2fe1
-import csv, os, re, warnings
+import os, re, warnings
 from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np, pandas as pd
 
 from .images import with_images
-from ..files import OUTSIDE, InputError, read_lines
+from ..files import OUTSIDE, InputError, read_cells
 from ..frames import KEYS, SPLITS, make_frames
 from ..labels import AUS, BASIC, COLUMNS, EXPRS, RAF_COMPOUNDS
 
@@ -62,21 +62,13 @@ def _header(path, names):
 # %% ../../nbs/data/table.ipynb #de8e2e0f
 def _cells(path):
     "The cells of a CSV file as text, stripped, with the line's number as index."
-    rows, lines, reader = [], [], csv.reader(read_lines(path), strict=True)
-    try:
-        columns = _header(path, [c.strip() for c in next(reader)])
-        while True:
-            line = reader.line_num + 1
-            row = next(reader, None)
-            if row is None: break
-            if not row: continue
-            if len(row) != len(columns):
-                raise InputError(f"{path}, line {line}: {len(row)} columns instead of {len(columns)}: "
-                                 "correct the line or delete it")
-            rows.append([c.strip() for c in row]); lines.append(line)
-    except csv.Error as e:
-        raise InputError(f"{path}, line {reader.line_num}: this is not CSV ({e}): "
-                         "correct the line or delete it") from None
+    rows, lines, cells = [], [], read_cells(path)
+    columns = _header(path, [c.strip() for c in next(cells)[1]])
+    for line, row in cells:
+        if len(row) != len(columns):
+            raise InputError(f"{path}, line {line}: {len(row)} columns instead of {len(columns)}: "
+                             "correct the line or delete it")
+        rows.append([c.strip() for c in row]); lines.append(line)
     if not rows: raise InputError(f"{path}: there is no line under the header: add the images")
     return pd.DataFrame(rows, columns=columns, index=lines, dtype=object)
 
@@ -225,15 +217,16 @@ GROUPS = 'groups.csv' # in the root of Aff-Wild2: who is in which video
 
 def read_groups(
     path:str|Path, # CSV file with the columns `video` and `group`
+    root:str|Path|None=None, # as of `files.open_file`
 ) -> dict: # video → person or clip
     "Who is in which video; another header, an empty cell or a video with two groups raises `InputError`."
-    reader = csv.reader(read_lines(path))
-    head = [c.strip().lower() for c in next(reader)]
+    lines = read_cells(path, root)
+    head = [c.strip().lower() for c in next(lines)[1]]
     if sorted(head) != ['group', 'video']:
         raise InputError(f"{path}, line 1: the columns are '{','.join(head)[:60]}', but must be video,group")
     groups, way_out = {}, 'correct the line or delete it'
-    for cells in filter(None, reader):
-        at = f'{path}, line {reader.line_num}'
+    for line, cells in lines:
+        at = f'{path}, line {line}'
         if len(cells) != 2: raise InputError(f"{at}: {len(cells)} columns instead of 2: {way_out}")
         row = dict(zip(head, map(str.strip, cells)))
         if not all(row.values()): raise InputError(f"{at}: video or group is empty: {way_out}")

@@ -9,7 +9,7 @@ __all__ = ['MAPS', 'ColumnMap', 'map_names', 'read_map', 'choose_map', 'expressi
            'Matched', 'match']
 
 # %% ../../nbs/infer/columns.ipynb #c01a0003
-import warnings
+import io, warnings
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ from ..data.aff_wild2 import FILES, per_video_folder, read_mtl, read_mtl_lines, 
 from ..data.project import open_project
 from ..data.images import SUFFIXES
 from ..data.table import multi_hot
-from ..files import InputError, read_yaml, root_and_below
+from ..files import InputError, read_lines, read_parquet, read_yaml, root_and_below
 from ..frames import KEYS, SPLITS, make_frames
 from ..labels import AUS, BASIC, COLUMNS, EXPRS, RAF_COMPOUNDS
 from ..runs.profile import PACKAGE
@@ -99,13 +99,13 @@ def expression_of(
 def _read_file(path):
     "A table as it is; a file of the multi-task track by our names."
     if path.suffix.lower() == '.txt': return read_mtl_lines(path)
-    try:
-        if path.suffix.lower() == '.parquet': df = pd.read_parquet(path)
-        else: df = pd.read_csv(path, sep='\t' if path.suffix.lower() == '.tsv' else ',', skipinitialspace=True,
-                               dtype={k: str for k in ('video', 'image', 'source', 'input')})
-    except FileNotFoundError: raise InputError(f"{path}: no such file: check the path") from None
-    except (ValueError, OSError) as e:
-        raise InputError(f"{path} can't be read as a table: {str(e).splitlines()[0][:100]}") from None
+    if path.suffix.lower() == '.parquet': df = read_parquet(path)
+    else:
+        sep, text = '\t' if path.suffix.lower() == '.tsv' else ',', '\n'.join(read_lines(path))
+        try: df = pd.read_csv(io.StringIO(text), sep=sep, skipinitialspace=True,
+                              dtype={k: str for k in ('video', 'image', 'source', 'input')})
+        except Exception as e: # of pandas' readers
+            raise InputError(f"{path} can't be read as a table: {str(e).splitlines()[0][:100]}") from None
     df.columns = [str(c).strip() for c in df.columns]
     return df
 

@@ -12,9 +12,9 @@ import json, re
 from dataclasses import replace
 from pathlib import Path
 
-import yaml
 
-from ..files import InputError
+
+from ..files import InputError, parse_yaml
 from ..labels import TASKS
 from ..plugins import check_allowed
 from .rows import FLAGS, Row, parse_row, row, rows, rows_in
@@ -27,14 +27,12 @@ OWN = ('row task baseline fuse joint temporal S W stage_epochs compound_share mi
 
 def _settings(text, loss):
     "Changes to the profile, as JSON."
-    try:
-        settings = yaml.safe_load('{' + text + '}') or {}
-        if loss: settings['loss'] = loss
-        return json.dumps(settings, sort_keys=True) if settings else ''
-    except yaml.YAMLError as e: raise ValueError(str(e).splitlines()[0]) from None
-    except TypeError:
+    settings = parse_yaml('{' + text + '}', 'settings') or {}
+    if not all(isinstance(name, str) for name in settings):
         what = 'names with numbers, texts or lists, such as epochs: 5'
-        raise ValueError(f"settings is '{text}', but must be {what}") from None
+        raise ValueError(f"settings is '{text}', but must be {what}")
+    if loss: settings['loss'] = loss
+    return json.dumps(settings, sort_keys=True) if settings else ''
 
 # %% ../../nbs/tables/own.ipynb #f654e1fe
 _NAME = r'[A-Za-z][\w-]{0,39}'

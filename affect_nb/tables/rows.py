@@ -9,7 +9,7 @@ __all__ = ['CONTROLS', 'FUSED_CONTROLS', 'FLAGS', 'REFERENCE', 'Row', 'parse_row
            'row', 'steps']
 
 # %% ../../nbs/tables/rows.ipynb #0765c374
-import csv, difflib, io, math, re
+import difflib, io, math, re
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from importlib import resources
@@ -19,7 +19,7 @@ from types import MappingProxyType
 import pandas as pd
 from fastcore.basics import patch
 
-from ..files import InputError
+from ..files import InputError, read_cells
 from ..labels import TASKS, parse_tasks
 from ..runs.profile import AUDIO, parse_fuse
 from ..train.schedule import read_stages
@@ -123,18 +123,16 @@ def rows_in(
 ) -> dict: # 'mine.csv, line 3' → `Row`
     "Read a file of rows; a wrong column or value raises `InputError` naming file and line."
     name, rows = Path(path).name, {}
-    try: reader = csv.DictReader(io.StringIO(Path(path).read_text(encoding='utf-8-sig')))
-    except UnicodeDecodeError: raise InputError(f"{name} is not UTF-8 text: save it as 'CSV UTF-8'") from None
-    columns = reader.fieldnames or []
+    (_, columns), *lines = read_cells(path)
     for c in needed:
         if c not in columns: raise InputError(f"{name}: column '{c}' is missing from the first line")
     for c in columns:
         if c not in known: raise InputError(f"{name}: unknown column '{c}': choose from {', '.join(known)}")
-    for texts in reader:
-        where = f'{name}, line {reader.line_num}'
-        if None in texts or None in texts.values():
+    for line, cells in lines:
+        where = f'{name}, line {line}'
+        if len(cells) != len(columns):
             raise InputError(f'{where}: needs {len(columns)} values, as many as the first line')
-        try: row = parse(texts)
+        try: row = parse(dict(zip(columns, cells)))
         except ValueError as e: raise InputError(f'{where}: {e}') from None
         if row.id in [r.id for r in rows.values()]: raise InputError(f'{where}: row {row.id} is there twice')
         rows[where] = row
