@@ -75,7 +75,7 @@ def test_faces_are_filtered_chosen_and_corrected(page, server, few):
     page.press('Correct')
     page.wait('must be empty or from -1 to 1')
     page.press('Export')
-    page.wait('1 corrections written to')
+    page.wait('corrections written to drawn_corrections.csv: 1')
     page.shot('corrected')
     row = read_corrections(server.home/'drawn_corrections.csv').rows.iloc[0]
     assert (row['label'], row['new'], row['who']) == ('valence', '-0.875', 'Ada')

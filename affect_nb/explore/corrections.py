@@ -109,7 +109,7 @@ def _in_rows(table):
     head = ''.join(f'<th scope="col">{escape(c)}</th>' for c in ('image', 'label', 'old', 'new', 'who'))
     rows = table[['image', 'label', 'old', 'new', 'who']].tail(8)[::-1].replace('', '–')
     body = ''.join('<tr>' + ''.join(f'<td>{escape(str(x))}</td>' for x in r) + '</tr>' for r in rows.to_numpy())
-    return f'<table><caption>{len(table):,} corrections, the last first</caption><tr>{head}</tr>{body}</table>'
+    return f'<table><caption>corrections: {len(table):,}, the last first</caption><tr>{head}</tr>{body}</table>'
 
 @patch
 def _refresh(self:Corrector, change=None):
@@ -162,5 +162,5 @@ def _taken_back(_): return 'the last correction is taken back'
 
 @patch
 def _export(self:Corrector, _):
-    def say(file): return f'{len(self.book.table()):,} corrections written to {file}. {self.hint}'
+    def say(file): return f'corrections written to {file}: {len(self.book.table()):,}. {self.hint}'
     self._act(self.book.export, say)

@@ -84,6 +84,10 @@ function render({ model, el }) {
     c.textAlign = "left";
     c.strokeStyle = colours.line;
     c.strokeRect(LEFT, top, width - LEFT - 8, high - (l.kind === "curve" ? 10 : 4));
+    if (l.kind === "curve" && l.lo < 0) {
+      const zero = top + (high - 10) - ((0 - l.lo) / (l.hi - l.lo)) * (high - 14) - 2;
+      c.beginPath(); c.moveTo(LEFT, zero); c.lineTo(width - 8, zero); c.stroke();
+    }
     for (const [from, colour, dashed] of [[values, colours.accent, false], [predicted, colours.second, true]]) {
       if (!from.length) continue;
       c.strokeStyle = c.fillStyle = colour;
