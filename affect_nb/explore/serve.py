@@ -97,9 +97,10 @@ def serve_lab(
     "JupyterLab, on the start page."
     from jupyterlab.labapp import LabApp
     here = EXPLORERS.parent != PACKAGE
-    root = EXPLORERS.parent if here else Path.cwd()
-    if not here: copy_explorers('explore')
-    token, page = secrets.token_hex(16), f'explore/{_START}'
+    explorers = EXPLORERS if here else copy_explorers(Path.cwd()/'explore')
+    checkout = (p for p in EXPLORERS.parents if here and (p/'settings.ini').is_file())
+    root = next(checkout, explorers.parent) # holds `runs`, too
+    token, page = secrets.token_hex(16), (explorers/_START).relative_to(root).as_posix()
     warnings.filterwarnings('ignore', message='ServerApp.token') # which another extension asks for
     print(f"http://{HOST}:{check_port(port)}/lab/tree/{page}?token={token}\nCtrl-C ends it", flush=True)
     LabApp.launch_instance([
