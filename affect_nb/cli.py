@@ -99,7 +99,8 @@ def tables(
     rows:Rows='',
     profile:Profile='demo', data:Data='', out:Out='', encoder:Encoder='', seed:Seed=0,
     seeds:Seeds=0, nested:Nested='',
-    folds:Annotated[int, option('folds over training and validation groups; 0: the official split', max=10_000)]=0,
+    folds:Annotated[int, option(
+        'folds over training and validation groups; 0: the official split', min=0, max=10_000)]=0,
     workers:Workers=0, rerun:Rerun='',
     config:Annotated[str, option('a Parsl configuration, such as configs/slurm.py; empty: this machine')]='',
     dry_run:Annotated[bool, option('say which runs would be made, and why; nothing is written', '--dry-run')]=False,
@@ -154,7 +155,7 @@ def search_space(
     trials:Annotated[int, option('in all, those of earlier calls included', min=1, max=100_000)]=50,
     profile:Profile='demo', data:Data='', out:Out='', encoder:Encoder='', seed:Seed=0,
     workers:Annotated[int, option(
-        'runs at once, which are proposed together; 0: as many as there are GPUs or cores', min=0)]=0,
+        'runs at once, which are proposed together; 0: as many as there are GPUs or cores', min=0, max=1000)]=0,
     rerun:Rerun='',
     config:Annotated[str, option('a Parsl configuration, such as configs/slurm.py; empty: this machine')]='',
     with_faces:WithFaces=False, allow_code:Allow=(),
@@ -274,7 +275,7 @@ def predict_files(
     annotate:Annotated[str, option('a video to write with boxes, labels and a trail, .mp4 or .webm')]='',
     plot:Annotated[str, option('a picture to write with the timelines of the persons of a video')]='',
     detector:Annotated[str, option('another face detector, package.module:Name; empty: YuNet')]='',
-    max_frames:Annotated[int, option('longer videos are skipped; 0: any length', min=0)]=200_000,
+    max_frames:Annotated[int, option('longer videos are skipped; 0: any length', min=0, max=10**12)]=200_000,
     allow_code:Allow=(),
 ):
     "Find the faces in pictures and videos, and write a row for each: valence, arousal, expression, action units."
@@ -302,10 +303,11 @@ Models = Annotated[list[str], option(
 Template = Annotated[str, option(
     "of the format, such as abaw7_mtl, or a YAML file; empty: the track's newest with a public source")]
 Smooth = Annotated[float|None, option(
-    '± frames over which predictions are averaged; 0: none; default: as the records say, and 10 for compounds', min=0)]
+    '± frames over which predictions are averaged; 0: none; default: as the records say, and 10 for compounds',
+    min=0, max=1000)]
 Faceless = Annotated[bool, option(
     'frames in which no face was found are missing: the nearest frame answers for them', '--faceless')]
-Decoders = Annotated[int, option('threads that decode; 0: one', min=0)]
+Decoders = Annotated[int, option('threads that decode; 0: one', min=0, max=1000)]
 
 @app.command()
 def submit(
@@ -395,10 +397,10 @@ def check_data(
 @app.command()
 def synth(
     out:Annotated[str, typer.Argument(help='folder to write; must be new or empty')],
-    train:Annotated[int, option('persons of the training part')]=48,
-    val:Annotated[int, option('persons of the validation part')]=20,
-    held_out:Annotated[int, option('persons of the held-out part')]=20,
-    videos:Annotated[int, option('videos per person, on average')]=3,
+    train:Annotated[int, option('persons of the training part', min=1, max=100_000)]=48,
+    val:Annotated[int, option('persons of the validation part', min=1, max=100_000)]=20,
+    held_out:Annotated[int, option('persons of the held-out part', min=1, max=100_000)]=20,
+    videos:Annotated[int, option('videos per person, on average', min=1, max=100_000)]=3,
     seed:Seed=0,
 ):
     "Draw the embedded faces and write them in the official layout of the Aff-Wild2 multi-task challenge."

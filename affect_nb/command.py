@@ -7,23 +7,26 @@ Docs: https://affect-nb.github.io/affect_nb/command.html.md"""
 # %% auto #0
 __all__ = ['UsageError', 'check_words', 'usage', 'Commands']
 
-# %% ../nbs/command.ipynb #0f4e58d3
+# %% ../nbs/command.ipynb #1f8d798f
 import io, logging, re, signal, sys, threading
 
 import typer
 
 from .files import InputError, plain_warnings
 
-# %% ../nbs/command.ipynb #8acf96e1
+# %% ../nbs/command.ipynb #9bf9bf45
 _NAME = 255 # bytes that a file's name has at most, on all systems
 
 def check_words(
     words:list, # of a command line, behind the command's name
+    flags:set=frozenset(), # options that take no value
 ) -> None:
     "Raise `InputError` for a word that nothing can be meant by, and name its option."
     option = ''
     for word in map(str, words):
         name, _, value = word.partition('=') if word.startswith('--') else (option or 'an argument', '', word)
+        if name in flags and value.lower() in ('true', 'false', 'yes', 'no'):
+            raise InputError(f"{name} takes no value: type {name} alone, or leave it out")
         _check_word(name, value)
         option = word if word.startswith('-') and '=' not in word else ''
 
@@ -37,18 +40,16 @@ def _check_word(name, value):
     if longest > _NAME:
         raise InputError(f"{name} has a name of {longest:,} bytes in it, but no file's is longer than {_NAME}")
 
-# %% ../nbs/command.ipynb #04f0d53b
+# %% ../nbs/command.ipynb #a5585347
 UsageError = typer.BadParameter.__base__ # of the click in typer, which had several homes
 
 def usage(
     error:UsageError, # of typer
-    words:list, # of the command line
 ) -> str: # one sentence
     "What is wrong with a call, and what to type."
     at = getattr(error.ctx, 'parent', None) and error.ctx.info_name
     seek = f"see {' '.join(filter(None, ['affect', at]))} --help"
     said = error.format_message().strip().rstrip('.').replace('argument(s)', 'argument')
-    if flag := _flag_with_value(said, words): return f"{flag} takes no value: type {flag} alone"
     if type(error) is typer.BadParameter: return f"{_must_be(error.param, said)}: {seek}"
     for old, new in _SAID.items(): said = said.replace(old, new)
     return f"{' '.join(said.split())}: {seek}"
@@ -67,29 +68,14 @@ def _must_be(param, said):
     limits = '' if low is None else f', {low} or more' if high is None else f' from {low} to {high}'
     return f"{name} must be {kind}{limits}"
 
-def _flag_with_value(said, words):
-    "The flag that was given a value; '' where it is something else."
-    if told := re.match(r"Option '(--[\w-]+)' does not take a value", said): return told[1]
-    extra = re.match(r'Got unexpected extra argument\S* \((true|false|yes|no|on|off|[01])\b', said, re.I)
-    places = [k for k, w in enumerate(words) if extra and w == extra[1] and k]
-    return next((words[k - 1] for k in places if words[k - 1].startswith('--')), '')
-
-# %% ../nbs/command.ipynb #549f100b
-def _of_the_system(error):
-    "What the system refuses to do, and the way out."
-    from affect_nb.runs.execute import disk_full
-    place, why = error.filename or error.filename2 or 'a file', error.strerror or error
-    if disk_full(error): return InputError(f"the disk of {place} is full: free some space, the same command continues")
-    return InputError(f"{place} can't be used ({why}): choose another place, or see who may read and write there")
-
+# %% ../nbs/command.ipynb #95765414
 class Commands(typer.core.TyperGroup):
     "Errors of the user's are one sentence; warnings are plain lines."
     def parse_args(self, ctx, args):
-        self.words = [*args]
-        if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(errors='replace') # a terminal that knows no dash shows a question mark
+        mine = self.commands.get(args[0]) if args else None
+        flags = {o for p in mine.params if getattr(p, 'is_flag', False) for o in p.opts} if mine else set()
         def parse():
-            check_words(args)
+            check_words(args, flags)
             return super(Commands, self).parse_args(ctx, args)
         return self._told(parse)
 
@@ -107,9 +93,7 @@ class Commands(typer.core.TyperGroup):
         except InputError as e: said, status = e, 2
         except UsageError as e:
             if type(e).__name__ == 'NoArgsIsHelpError': raise
-            said, status = InputError(usage(e, self.words)), 2
-        except BrokenPipeError: raise
-        except OSError as e: said, status = _of_the_system(e), 2
+            said, status = InputError(usage(e)), 2
         except KeyboardInterrupt:
             # what is left of an executing notebook has nothing to say
             logging.getLogger('asyncio').setLevel(logging.CRITICAL)
