@@ -155,9 +155,16 @@ def what_it_has_seen(
     if not data: return 'Nothing is recorded of its training.'
     frames = ', '.join(f'{n:,} {split}' for split, n in data['frames'].items())
     lines = [f"It has learnt from {data['source']}: frames {frames}."]
-    lines += [f"{m['metric']} of {t} on the validation set: {m['ours']['score']:.3f} "
-              f"[{m['ours']['lo']:.3f}, {m['ours']['hi']:.3f}]." for t, m in chain.about['metrics'].items()]
-    return '\n\n'.join(lines + list(chain.about['notes']))
+    lines += [f"{m['metric']} of {t} on the validation set: {_score(m['ours'])}." for t, m in _metrics(chain)]
+    return '\n\n'.join(lines + list(chain.about.get('notes', [])))
+
+def _metrics(chain): return chain.about.get('metrics', {}).items()
+
+def _score(ours):
+    "A score with its interval, where it has one."
+    if ours['score'] is None: return 'nothing was scored'
+    if ours['lo'] is None: return f"{ours['score']:.3f}, too few persons for an interval"
+    return f"{ours['score']:.3f} [{ours['lo']:.3f}, {ours['hi']:.3f}]"
 
 # %% ../../nbs/explore/widgets/answer.ipynb #88b4de76
 MOST_FACES = 600 # training faces among which the nearest are looked for
