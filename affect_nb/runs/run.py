@@ -226,7 +226,9 @@ def model_of(
     from affect_nb.models.fusion import FeatureFusion
     p, cached, backbone = run.params, run.params['tune'] == 'head', None
     if cached: width, preprocessing = run.timed('features', features.shape)
-    torch.manual_seed(run.seed) # after the features, which may be there already: the same weights either way
+    tuning = run.request.kind == 'finetune'
+    # after the features, which may be there already; other random weights than an encoder was once tuned behind
+    torch.manual_seed(run.seed if tuning else run.seed + _APART)
     if not cached:
         backbone = create_encoder(run.encoder, run.img_size, p['drop_path'], allow=run.allow)
         width = backbone.num_features
@@ -236,12 +238,14 @@ def model_of(
     temporal = p.get('temporal', 'none')
     if temporal == 'none': temporal = None
     model = AffectModel(backbone, p['tasks'], width if cached else None, fusion, temporal, p['dropout'])
-    quiet_heads(model)
+    if tuning: quiet_heads(model)
     model.flip = p['flip_tta']
     if not cached: return freeze(model, p['tune'])
     model.preprocessing = preprocessing
     if fusion is None and temporal is None: _go_on(run, model)
     return model
+
+_APART = 1_000_003 # between the seeds of fine-tuning and those of what starts from it
 
 def _heard(run):
     "How many numbers of sound a frame has; 0: none is fused."
