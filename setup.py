@@ -9,6 +9,8 @@ parser = ConfigParser(delimiters=['='])
 parser.read(here/'settings.ini', encoding='utf-8')
 cfg = parser['DEFAULT']
 lines = lambda key: cfg[key].split('\n')
+scripts = lines('console_scripts')
+if not (here/'PKG-INFO').exists(): scripts += lines('checkout_scripts') # who has the notebooks also exports them
 
 setup(
     name=cfg['lib_name'], version=cfg['version'], description=cfg['description'], license=cfg['license'],
@@ -17,7 +19,7 @@ setup(
     python_requires=f">={cfg['min_python']},<{cfg['max_python']}",
     install_requires=lines('requirements'),
     extras_require=dict(onnx=lines('onnx_requirements'), dev=lines('onnx_requirements') + lines('dev_requirements')),
-    entry_points=dict(console_scripts=lines('console_scripts'), nbdev=['affect_nb=affect_nb._modidx:d']),
+    entry_points=dict(console_scripts=scripts, nbdev=['affect_nb=affect_nb._modidx:d']),
     packages=find_namespace_packages(include=['affect_nb*'], exclude=['*__pycache__*'])
              + [f'affect_nb.ablations{part}' for part in ('', '.runs', '.profiles')] + ['affect_nb.explorers'],
     package_dir={'affect_nb.ablations': 'nbs/ablations', 'affect_nb.explorers': 'nbs/explore'},

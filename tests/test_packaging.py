@@ -72,6 +72,12 @@ def test_console_scripts(given):
     for n in names: assert shutil.which(n, path=sysconfig.get_path('scripts')), n
 
 
+def test_the_wheel_has_no_commands_for_developers(wheel):
+    inside = zipfile.ZipFile(wheel)
+    text = inside.read(next(n for n in inside.namelist() if n.endswith('entry_points.txt'))).decode()
+    assert re.findall(r'^(\w+) ?=', text, re.M) == ['affect', 'nbdev_test', 'affect_nb'], text
+
+
 def test_the_wheel_holds_what_is_needed(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     inside = {n for n in names if n.startswith('affect_nb/')}
