@@ -16,7 +16,8 @@ import numpy as np, pandas as pd, torch
 from filelock import FileLock
 
 from .loaders import WindowDataset, Windows, make_loader
-from ..files import Damaged, InputError, write_atomically
+from ..files import Damaged, InputError, open_file, read_bytes, read_json, read_npy, read_parquet
+from ..files import write_atomically
 
 # %% ../../nbs/data/features.ipynb #dcef041b
 INDEX = ['source', 'split', 'video', 'frame']
@@ -27,7 +28,7 @@ def _sha(data): return hashlib.sha256(data).hexdigest()
 
 def _digests(file, header, step):
     "The digest of a file's header and of each block of rows behind it; `header` and `step` count bytes."
-    with open(file, 'rb') as f: return [_sha(f.read(header)), *map(_sha, iter(lambda: f.read(step), b''))]
+    with open_file(file) as f: return [_sha(f.read(header)), *map(_sha, iter(lambda: f.read(step), b''))]
 
 def _write_digests(folder, index):
     "Note what a store holds; `index` is the content of the index file."
@@ -37,6 +38,7 @@ def _write_digests(folder, index):
     write_atomically(folder/'blocks.json', lambda f: f.write_text(json.dumps(about), encoding='utf-8'))
 
 # %% ../../nbs/data/features.ipynb #beed711f
+_MOST = 2_000_000_000 # bytes of an index
 _VERIFIED = set() # stores that this process has compared: names, times and sizes of their files
 
 def _verify(folder, about):
@@ -44,7 +46,7 @@ def _verify(folder, about):
     files = [(folder/name).resolve() for name in ('features.npy', 'index.parquet', 'blocks.json')]
     state = tuple((f, f.stat().st_mtime_ns, f.stat().st_size) for f in files)
     if state in _VERIFIED: return
-    if _sha(files[1].read_bytes()) != about['index']:
+    if _sha(read_bytes(files[1], _MOST)) != about['index']:
         raise Damaged(f"{folder}: the index of these features is damaged")
     found = _digests(files[0], about['header'], about['step'])
     for k, want in enumerate(about['rows']):
@@ -61,9 +63,9 @@ def open_features(
     "Open stored features; those of other frames or another model raise `InputError`, damaged ones `Damaged`."
     folder, again = Path(folder), 'delete the folder, it is made again'
     try:
-        about = json.loads((folder/'blocks.json').read_text(encoding='utf-8'))
+        about = read_json(folder/'blocks.json')
         _verify(folder, about)
-        index = pd.read_parquet(folder/'index.parquet')
+        index = read_parquet(folder/'index.parquet')
     except Damaged as e: raise Damaged(f'{e}: {again}') from None
     except (OSError, ValueError, KeyError, TypeError) as e:
         raise Damaged(f"{folder}: these features can't be read ({str(e).splitlines()[0]}): {again}") from None
@@ -72,7 +74,7 @@ def open_features(
                          f"{again}")
     if not np.array_equal(index[INDEX].astype(str), df[INDEX].astype(str)):
         raise InputError(f"{folder}: these features belong to other frames than the table asks for: {again}")
-    return np.load(folder/'features.npy', mmap_mode='r')
+    return read_npy(folder/'features.npy')
 
 # %% ../../nbs/data/features.ipynb #d22f1e95
 THREADS = 2 # of PyTorch during an extraction: another number gives other last digits

@@ -8,11 +8,11 @@ Docs: https://affect-nb.github.io/affect_nb/models/weights.html.md"""
 __all__ = ['timm_folder', 'Source', 'parse_encoder', 'near_names', 'weights_file']
 
 # %% ../../nbs/models/weights.ipynb #a1d0c003
-import difflib, json
+import difflib
 from pathlib import Path
 from typing import NamedTuple
 
-from ..files import InputError
+from ..files import InputError, read_json
 from ..plugins import is_import_name
 
 # %% ../../nbs/models/weights.ipynb #a1d0c012
@@ -21,8 +21,8 @@ def timm_folder(
 ) -> dict: # 'architecture', and of what is known 'mean', 'std', 'img_size'; {}: it is no such folder
     "What a folder of timm says of its model; one that can't be built again from its name raises `InputError`."
     file = Path(folder)/'config.json'
-    try: config = json.loads(file.read_text('utf8')) if file.is_file() else None
-    except (OSError, ValueError, RecursionError): return {} # said where it is read as a run's
+    try: config = read_json(file) if file.is_file() else None
+    except InputError: return {} # said where it is read as a run's
     if not isinstance(config, dict) or not isinstance(config.get('architecture'), str): return {}
     if config.get('model_args'):
         raise InputError(f"{file}: the model was built with arguments of its own (model_args), which a name can't "

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..files import Damaged, InputError, write_atomically
+from ..files import Damaged, InputError, parse_json, read_bytes, read_json, read_lines, read_parquet
+from ..files import write_atomically
 from .profile import PACKAGE, UPSTREAM, notebook
 
 # %% ../../nbs/runs/record.ipynb #48757334
@@ -107,12 +108,28 @@ def _by_blocks(f):
     return h.hexdigest()
 
 # %% ../../nbs/runs/record.ipynb #8b8bc247
+_MOST = 10_000_000 # bytes of a record
 _OTHERS = ('record.json', 'run.ipynb', 'checkpoint.pt', 'error.txt') # in a run's folder, but not of its result
 
 def _seal(record):
     "Digest of all that a record says beside it."
     text = json.dumps({k: v for k, v in record.items() if k != 'seal'}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+def _text(record):
+    "A record as it is written."
+    return json.dumps(record, indent=1, ensure_ascii=False).encode()
+
+_KINDS = dict(digest=str, kind=str, name=str, params=dict, seed=int, call=dict, data=dict, encoder=str, others=list,
+              features=list, notes=list, metrics=dict, losses=dict, seconds=dict, code=str, files=dict) # of its values
+
+def _is_whole(record, text):
+    "Whether a record is as it was written, and has what a record has."
+    if record.get('seal') != _seal(record) or text.replace(b'\r\n', b'\n') != _text(record): return False
+    if not all(isinstance(record[k], kind) for k, kind in _KINDS.items() if k in record): return False
+    files = record.get('files', {})
+    return all(Path(name).name == name and isinstance(was, dict) and {'bytes', 'sha256'} <= was.keys()
+               for name, was in files.items())
 
 def write_record(
     folder:str|Path, # of the run, with all its files
@@ -125,8 +142,7 @@ def write_record(
     files = {f.name: dict(bytes=f.stat().st_size, sha256=file_digest(f)) for f in left}
     record = json.loads(json.dumps(dict(format=FORMAT, **record, files=files)))
     record['seal'] = _seal(record)
-    text = json.dumps(record, indent=1, ensure_ascii=False)
-    write_atomically(folder/'record.json', lambda f: f.write_text(text, encoding='utf-8'))
+    write_atomically(folder/'record.json', lambda f: f.write_bytes(_text(record)))
     return Record(record)
 
 def read_record(
@@ -135,13 +151,14 @@ def read_record(
     "The record of a run; a damaged one raises `Damaged`, one of another format `InputError`."
     file = Path(folder)/'record.json'
     if not file.exists(): return None
-    try: record = json.loads(file.read_text(encoding='utf-8'))
-    except ValueError: record = None
+    text = read_bytes(file, _MOST)
+    try: record = parse_json(text, file)
+    except InputError: record = None
     if not isinstance(record, dict): raise Damaged(f"{file} is not a record: delete the folder, the run is made again")
     if record.get('format') != FORMAT:
         raise InputError(f"{file} has format {record.get('format')}, but this version reads {FORMAT}: "
                          f"use another output folder, or delete this one")
-    if record.get('seal') != _seal(record):
+    if not _is_whole(record, text):
         raise Damaged(f"{file} has changed since it was written: delete the folder, the run is made again")
     return Record(record)
 
@@ -176,7 +193,7 @@ def finished(
     folder = run_folder(out, request)
     try:
         record = read_record(folder)
-        if record is None or record['digest'] != request.digest: return None
+        if record is None or record.get('digest') != request.digest: return None
         verify(folder, record, weights)
     except InputError as e:
         warnings.warn(f"{str(e).split(': ')[0]}: the run is made again")
@@ -189,15 +206,16 @@ def read_pruned(
     folder:str|Path, # of a run
 ) -> dict|None: # `metric`, `epochs`, `scores`, `bar`, as `train.prune` leaves them; None: it was not ended
     "Where a search has ended a run."
-    try: return json.loads((Path(folder)/PRUNED).read_text(encoding='utf-8'))
-    except (OSError, ValueError): return None
+    try: pruned = read_json(Path(folder)/PRUNED)
+    except InputError: return None
+    return pruned if isinstance(pruned, dict) and isinstance(pruned.get('scores'), list) else None
 
 def read_error(
     folder:str|Path, # of a run
 ) -> str: # '' = it did not fail
     "Why a run has failed, when it was last tried."
-    try: return (Path(folder)/'error.txt').read_text(encoding='utf-8')
-    except OSError: return ''
+    try: return '\n'.join(read_lines(Path(folder)/'error.txt'))
+    except InputError: return ''
 
 # %% ../../nbs/runs/record.ipynb #a9d6a5da
 def read_predictions(
@@ -216,4 +234,4 @@ def read_predictions(
 @lru_cache(maxsize=32)
 def _predictions(file, mtime):
     "All predictions of a run; read again when they have changed."
-    return pd.read_parquet(file)
+    return read_parquet(file)

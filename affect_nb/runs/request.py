@@ -18,7 +18,7 @@ from fastcore.basics import patch
 from filelock import FileLock
 
 from ..data.project import Project, open_project
-from ..files import InputError, remove_leftovers
+from ..files import InputError, read_json, remove_leftovers
 from ..frames import split_rows, targets
 from ..labels import BASIC, TASKS, Y
 from ..plugins import code_name, is_import_name, texts_in
@@ -134,14 +134,14 @@ def _check_builds(encoder, pool=True):
 def _fine_tuned(encoder):
     "Whether a model has been through the supervised stage: a run folder of `finetune` or `mtl`."
     config = Path(str(encoder))/'config.json'
-    try: return json.loads(config.read_text(encoding='utf-8')).get('kind') == 'AffectModel'
-    except (OSError, ValueError): return False
+    try: config = read_json(config)
+    except InputError: return False
+    return isinstance(config, dict) and config.get('kind') == 'AffectModel'
 
 def _has_seen(encoder, project):
     "Whether a model's record says that it was trained on the labels of these data."
-    try: record = json.loads((Path(str(encoder))/'record.json').read_text(encoding='utf-8'))
-    except (OSError, ValueError): return False
-    if record['kind'] not in ('finetune', 'mtl'): return False
+    record = read_record(str(encoder)) or {}
+    if record.get('kind') not in ('finetune', 'mtl'): return False
     extra = record['params'].get('extra', {})
     there = all(project.has_extra(name) for names in extra.values() for name in names)
     return there and record['data']['digest'] == project.digest_with(extra)
