@@ -1,42 +1,59 @@
-"What a person sees who moves the sliders of the explorers of models."
+"What a person sees who moves the sliders of the explorers of models; the models are made here, untrained."
 import pytest
+from browser import wait_for
+from test_browser import write_page
 
 pytestmark = pytest.mark.browser
+
+TINY = dict(img_size=32, patch_size=8, embed_dim=48, depth=1, num_heads=3)
 
 
 def drawn(page, explorer):
     "Which figure of an explorer is to be seen, and what it is said to show."
-    image = page.find(f'.{explorer} .affect-figure[data-version] img')
+    image = page.find(f'.{explorer} .affect-figure[data-version] img', 60)
     return image.find_element('xpath', '..').get_attribute('data-version'), image.get_attribute('alt')
 
 
 def wait_for_other(page, explorer, before, text):
-    page.wait(text)
-    for _ in range(100):
-        if (now := drawn(page, explorer)) != before and text in now[1]: return now
-    raise AssertionError(f'the picture of {explorer} has not changed: {now}')
+    "Until another figure is to be seen that says a text."
+    def changed():
+        now = drawn(page, explorer)
+        return now != before and text in now[1]
+    wait_for(changed, 60, lambda: f'{explorer} still shows {drawn(page, explorer)}')
 
 
-def test_the_mask_ratio_is_moved(page):
-    page.open('mask')
+def test_the_mask_ratio_is_moved(server, page):
+    from affect_nb.models.encoder import save_model
+    from affect_nb.models.mae import MAE
+    save_model(MAE(TINY, 32, 1, 1), server.home/'mae')
+    write_page(server.pages, 'own_mask', "from affect_nb.explore.mask import Mask\nMask('mae')")
+    page.open('own_mask')
     before = drawn(page, 'affect-mask')
-    assert 'mask ratio 0.75' in before[1]
+    assert 'mask ratio 0.75: 12 of 16 patches' in before[1]
     page.set_slider('mask ratio', '0.50')
-    wait_for_other(page, 'affect-mask', before, 'mask ratio 0.50')
+    wait_for_other(page, 'affect-mask', before, 'mask ratio 0.50: 8 of 16 patches')
     page.shot('half')
 
 
-def test_windows_follow_s(page):
-    page.open('windows')
+def test_windows_follow_s(server, page):
+    from affect_nb.models.affect import AffectModel
+    from affect_nb.models.encoder import create_encoder, save_model
+    save_model(AffectModel(create_encoder(TINY), ['V', 'AU'], temporal='lstm'), server.home/'lstm')
+    write_page(server.pages, 'own_windows', "from affect_nb.explore.windows import SlidingWindows\nSlidingWindows('lstm')")
+    page.open('own_windows')
     before = drawn(page, 'affect-windows')
+    assert 'S = 8' in before[1] and 'has not been trained' in before[1]
     page.set_slider('S', 5)
     wait_for_other(page, 'affect-windows', before, 'S = 5')
-    assert page.widget('W').find_element('css selector', '.widget-readout').text in ('1', '2', '3', '4', '5')
+    assert page.widget('W').find_element('css selector', '.widget-readout').text == '5'
+    page.choose('predicted', 'AU12')
+    page.wait('AU12: mean distance')
     page.shot('five')
 
 
-def test_a_pair_is_picked_and_a_stage_changed(page):
-    page.open('compounds')
+def test_a_pair_is_picked_and_a_stage_changed(server, page):
+    write_page(server.pages, 'own_compounds', "from affect_nb.explore.compounds import Compounds\nCompounds(out='nowhere')")
+    page.open('own_compounds')
     before = drawn(page, 'affect-compounds')
     assert 'make Happily Surprised' in before[1]
     choices = [o.text for o in page.widget('second face').find_elements('css selector', 'option')]

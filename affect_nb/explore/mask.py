@@ -172,7 +172,8 @@ def _refresh(self:Mask, change=None):
 @patch
 def _take(self:Mask, path):
     "A picture of one's own becomes the first face of the list."
-    self.own = face_in(path)
+    try: self.own = face_in(path)
+    except InputError as e: self.said.value = str(e); return
     others = [o for o in self.face.options if o[1] >= 0]
     self.face.options = [(f'your picture {path.name}', -1), *others]
     self.face.value = -1

@@ -47,8 +47,8 @@ class StageEditor(widgets.VBox):
         less.on_click(self._remove)
         self.view, self.pools, self.said = FigureView(), widgets.HTML(), widgets.HTML()
         self.said.add_class('affect-command')
-        super().__init__([self.list, widgets.HBox([more, less]), widgets.HBox([self.mixup, self.cutmix, self.generated]),
-                          self.view, self.pools, self.said])
+        buttons, makes = widgets.HBox([more, less]), widgets.HBox([self.mixup, self.cutmix, self.generated])
+        super().__init__([self.list, buttons, makes, self.view, self.pools, self.said])
         self.add_class('affect-stages')
         for epochs, share in stages: self._append(epochs, share)
         for w in (self.mixup, self.cutmix, self.generated, *self.mixing.values()): w.observe(self._refresh, 'value')
@@ -59,11 +59,11 @@ class StageEditor(widgets.VBox):
         low, high = section['blend'] if isinstance(section['blend'], list) else (section['blend'],)*2
         self.mixup, self.cutmix = (widgets.Checkbox(True, description=d, indent=False) for d in ('Mixup', 'CutMix'))
         self.generated = _slider(widgets.FloatSlider, section['generated'], 0, 2, .1, 'generated for each single image')
-        kinds = ['halves', 'cutmix', 'face']
+        kinds, pairs = dict(options=['halves', 'cutmix', 'face']), dict(options=list(ALLOWED))
         self.mixing = dict(
             blend=_slider(widgets.FloatSlider, (low + high)/2, 0, 1, .05, 'Mixup: weight of the second'),
-            cutmix_kind=widgets.Dropdown(options=kinds, value=section['cutmix_kind'], description='CutMix takes', **_WIDE),
-            pairs=widgets.Dropdown(options=list(ALLOWED), value=section['pairs'], description='pairs of', **_WIDE),
+            cutmix_kind=widgets.Dropdown(value=section['cutmix_kind'], description='CutMix takes', **kinds, **_WIDE),
+            pairs=widgets.Dropdown(value=section['pairs'], description='pairs of', **pairs, **_WIDE),
             soft=widgets.Checkbox(section['soft'], description='labels by share', indent=False))
 
 # %% ../../nbs/explore/widgets/stages.ipynb #89cc08fd

@@ -1,4 +1,4 @@
-"""The windows of a video: which there are, what is padded, how often a frame is covered, and what the temporal part says
+"""The windows of a video: which there are, what is padded, which frames overlap, what the temporal part says
 
 Docs: https://affect-nb.github.io/affect_nb/explore/widgets/windows.html.md"""
 
@@ -79,19 +79,27 @@ def plot_windows(
     _draw_bars(top, covered)
     middle.step(np.arange(n + 1) - .5, np.append(covered.times, covered.times[-1]), where='post', color='#333333')
     middle.set(ylabel='windows\nover a frame', ylim=(0, covered.times.max() + .6))
-    without = np.isnan(label)
-    low.vlines(np.flatnonzero(without), *limits, color='#dddddd', lw=3, zorder=0, label='no label' if without.any() else None)
-    low.plot(np.arange(n), label, 'o', ms=4, color='#333333', label='label')
-    if pred is not None:
-        for k, p in enumerate(inside):
-            low.plot(covered.windows.starts[k] + np.arange(len(p)), p, ':', lw=1, color='#d55e00',
-                     label=None if k else 'a window by itself')
-        low.plot(np.arange(n), pred, '-', color='#0072b2', label='mean over windows')
-    low.set(ylabel=what, xlabel='frame of the video, in order', ylim=limits, xlim=(-1, max(n, covered.windows.starts[-1] + covered.windows.seq_len)))
+    _draw_labels(low, label, limits)
+    if pred is not None: _draw_predictions(low, covered, pred, inside)
+    end = max(n, covered.windows.starts[-1] + covered.windows.seq_len)
+    low.set(ylabel=what, xlabel='frame of the video, in order', ylim=limits, xlim=(-1, end))
     low.legend(fontsize=7, ncols=4, loc='lower left', bbox_to_anchor=(0, 1))
     for ax in (top, middle, low): ax.spines[['top', 'right']].set_visible(False)
     plt.close(fig)
     return fig
+
+def _draw_labels(ax, label, limits):
+    "Points; a grey line where there is none."
+    without = np.flatnonzero(np.isnan(label))
+    if len(without): ax.vlines(without, *limits, color='#dddddd', lw=3, zorder=0, label='no label')
+    ax.plot(np.arange(len(label)), label, 'o', ms=4, color='#333333', label='label')
+
+def _draw_predictions(ax, covered, pred, inside):
+    "Each window by itself, and the mean."
+    for k, p in enumerate(inside):
+        ax.plot(covered.windows.starts[k] + np.arange(len(p)), p, ':', lw=1, color='#d55e00',
+                label=None if k else 'a window by itself')
+    ax.plot(np.arange(len(pred)), pred, '-', color='#0072b2', label='mean over windows')
 
 def _draw_bars(ax, covered):
     "A bar for each window; its padding is hatched."
@@ -239,7 +247,8 @@ def picture(self:SlidingWindows) -> Figure: # no face in it
 def _say(self:SlidingWindows, covered, label, pred, labelled):
     "The figure in words."
     off = np.abs(pred - label)[labelled]
-    error = f'mean distance from the label {off.mean():.3f} on {len(off)} frames' if len(off) else 'no frame has a label'
+    error = 'no frame has a label'
+    if len(off): error = f'mean distance from the label {off.mean():.3f} on {len(off)} frames'
     s, w = self.trained.values()
     learnt = f'It has learnt from S = {s}, W = {w}.' if s else 'It has not been trained.'
     return (f'{self.model.label}, video {self.video.value}, W = {self.w.value}. {covered} '
