@@ -289,16 +289,18 @@ def read_profile(
 ) -> dict: # section → settings, complete
     "Read a profile and fill in what its bases say; raises `InputError`."
     file = Path(profile) if str(profile).endswith(('.yaml', '.yml')) else ABLATIONS/'profiles'/f'{profile}.yaml'
-    if not file.is_file():
+    if not os.path.isfile(file): # of a name that is too long, too
         raise InputError(f"unknown profile '{profile}': choose from {', '.join(profile_names())}, "
                          f"or give the path of a YAML file")
     own = copy.deepcopy(_read_yaml(file, file.stat().st_mtime_ns))
-    base = own.pop('base', None)
+    base = own.pop('base', None) or 'paper'
+    if not isinstance(base, str):
+        raise InputError(f"{file}: base is {base!r}, but must be the name of a profile, or the path of a YAML file")
     if file.resolve() == (ABLATIONS/'profiles'/'paper.yaml').resolve():
         return check_settings(WholeProfile, own, file)
     above = (*above, file.resolve())
     if above.count(above[-1]) > 1: raise InputError(f"{file}: it is its own base, or a base of its base: name another")
-    return check_settings(WholeProfile, merge(read_profile(base or 'paper', above), own), file)
+    return check_settings(WholeProfile, merge(read_profile(base, above), own), file)
 
 # %% ../../nbs/runs/profile.ipynb #2fa4bd9c
 def _leaves(settings, path=()):
