@@ -89,7 +89,7 @@ def test_settings(setting, refused): refused(['train', '--set', setting], *SETTI
 PROFILES = {
     'a cycle': ('base: {other}\n', ['base of its base']), 'itself': ('base: {mine}\n', ['its own base']), 'a list': ('- 1\n', ['list of sections']),
     'not text': ('\0\1', ['mine.yaml']), 'no end': ('mtl: {lr: .inf}', ['lr is inf']), 'no number': ('mtl: {lr: .nan}', ['lr is nan']), 'huge': (f"mtl: {{epochs: 1{'0'*400}}}", ['too large']),
-    'a base that is none': ('base: [1]', ['unknown profile']), 'aliases': ('mtl: &a {lr: *a}', ['mine.yaml']), 'code': ('mtl: !!python/name:os.system', ['mine.yaml']),
+    'a base that is none': ('base: [1]', ['[1]']), 'aliases': ('mtl: &a {lr: *a}', ['mine.yaml']), 'code': ('mtl: !!python/name:os.system', ['mine.yaml']),
 }
 
 
