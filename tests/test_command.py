@@ -1,9 +1,9 @@
 "The command: what it says, what it refuses, and that a refusal leaves nothing behind."
-import shutil
+import re, shutil, subprocess
 
 import pytest
 
-from common import affect
+from common import AFFECT, ENV, affect
 
 BAD = '5/00001.jpg,0.1,0.2,9,0,0,0,0,0,0,0,0,0,0,0,0'
 
@@ -40,6 +40,23 @@ def test_help_lists_the_commands():
     done = affect('--help')
     assert done.returncode == 0
     for name in ('tables', 'show', 'search', 'pretrain', 'finetune', 'train', 'submit', 'check', 'synth'): assert f' {name} ' in done.stdout
+
+
+def test_version_profiles_and_completion(here):
+    from affect_nb import __version__
+    from affect_nb.runs.profile import profile_names
+    assert here('--version').stdout == f'affect_nb {__version__}\n'
+    said = here('tables', '--help').stdout
+    for name in profile_names(): assert re.search(rf'\b{name}\b', said), name
+    asked = dict(_AFFECT_COMPLETE='complete_bash', COMP_WORDS='affect train --profile d', COMP_CWORD='3')
+    assert subprocess.run([AFFECT], env={**ENV, **asked}, capture_output=True, text=True, timeout=60).stdout.split() == ['demo', 'demo3']
+
+
+def test_a_dry_run_is_quick_and_writes_nothing(here, tmp_path):
+    "No faces are drawn but a few, in a folder that goes away; the summary comes first."
+    first, summary, *runs = here('tables', '--tables', 3, '--out', tmp_path/'out', '--dry-run').stdout.splitlines()
+    assert first.startswith('dry run: Table 3; profile demo') and summary == '25 runs to make (1 pretrain, 1 finetune, 23 mtl), 0 already made, for 23 rows'
+    assert runs[0] == 'pretrain (what others start from): never run' and '--gpu a100' in runs[-1] and not list(tmp_path.iterdir())
 
 
 def test_synth_then_check(faces):
