@@ -186,7 +186,8 @@ def tables(self:Sweep,
     if make: say(shared(book, self.out))
     made = [self._table(n, rs, book, data[n]) for n, rs in asked.items()]
     if make and not missing: self._tell_again(made, say)
-    for c in (c for t in made if t.number != 1 for c in t.cells.values() if c.row.from_rows): say('  ' + c.line())
+    else:
+        for c in (c for t in made if t.number != 1 for c in t.cells.values() if c.row.from_rows): say('  ' + c.line())
     return made
 
 @patch
