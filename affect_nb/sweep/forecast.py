@@ -8,7 +8,7 @@ Docs: https://affect-nb.github.io/affect_nb/sweep/forecast.html.md"""
 __all__ = ['DECODED', 'START', 'SHAPE', 'StepCounter', 'computed', 'shape', 'Forecast', 'forecast']
 
 # %% ../../nbs/sweep/forecast.ipynb #51abb73f
-import contextlib, copy, io
+import contextlib, copy, io, warnings
 from dataclasses import dataclass, replace
 
 import pandas as pd, torch
@@ -34,7 +34,9 @@ class StepCounter:
     def once(self, f, *key):
         "What `f` returns, called once for each key, on models without content."
         if key not in self.found:
-            with torch.device('meta'), contextlib.redirect_stdout(io.StringIO()): # what was loaded is of no interest
+            quiet = contextlib.redirect_stdout(io.StringIO()) # what was loaded is of no interest
+            with torch.device('meta'), quiet, warnings.catch_warnings():
+                warnings.filterwarnings('ignore', message='.*copying from a non-meta parameter')
                 self.found[key] = f()
         return self.found[key]
 
