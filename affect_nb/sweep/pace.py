@@ -14,7 +14,6 @@ from math import exp, log
 import numpy as np
 from fastcore.basics import patch
 
-from ..files import InputError
 from ..runs.request import Request
 from .work import Counter, Work
 
@@ -51,7 +50,7 @@ class Pace:
             try:
                 counter = self.counters.setdefault(data, Counter(self.project(data)))
                 self.works[request.digest] = counter.work(request)
-            except (InputError, KeyError): self.works[request.digest] = None
+            except Exception: self.works[request.digest] = None # an estimate must not end a sweep
         return self.works.get(request.digest)
 
     def frames(self,
