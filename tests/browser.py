@@ -75,9 +75,9 @@ def chromium():
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
     for a in ARGUMENTS: options.add_argument(a)
+    options.page_load_strategy = 'none' # Voilà's page is loaded when all its cells have run: what is awaited is on it
     options.set_capability('goog:loggingPrefs', dict(performance='ALL'))
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    driver.set_page_load_timeout(120)
     yield driver
     driver.quit()
 
@@ -104,14 +104,18 @@ class Page:
         "Pixels of the window: 390 × 844 is a phone."
         self.driver.set_window_size(width, height)
 
-    def open(self, name, seconds=120):
+    def open(self, name, seconds=240):
         "Open an explorer, such as 'try', and wait until its cells have run."
         self.go(f'{self.server.url}/voila/render/{name}.ipynb?token={self.server.token}')
         self.find('#rendered_cells', seconds)
         assert 'error when executing cell' not in self.text(), self.text()
         return self
 
-    def go(self, url): self.driver.get(url)
+    def go(self, url):
+        "Leave the page for another."
+        self.driver.execute_script('window.left = true')
+        self.driver.get(url)
+        wait_for(lambda: not self.driver.execute_script('return window.left'), why=f'{url} is not answered')
 
     def find(self, css, seconds=30):
         "The first element of a kind that is to be seen."
@@ -126,7 +130,7 @@ class Page:
 
     def text(self):
         "What can be read on the page."
-        return self.driver.execute_script('return document.body.innerText')
+        return self.driver.execute_script('return document.body?.innerText ?? ""')
 
     def wait(self, text, seconds=60):
         "Wait until a text stands on the page, and give back all that stands there."

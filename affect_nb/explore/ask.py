@@ -54,7 +54,7 @@ def _row(*parts): return widgets.HBox(parts, layout=widgets.Layout(flex_flow='ro
 
 def _paper(text):
     "HTML as a page has it, wide things scrolling by themselves."
-    return f'<div style="line-height: 1.45; overflow-x: auto; padding: 0 4px">{text}</div>'
+    return f'<div style="line-height: 1.45; overflow-x: auto; contain: inline-size; padding: 0 4px">{text}</div>'
 
 class Try(widgets.VBox):
     "Ask one or two models about a picture or a video."
