@@ -20,8 +20,8 @@ test-all: .venv/installed ## with what is slow: long fuzzing, many kills
 	$(BIN)/nbdev_test --n-workers 2 --flags slow
 	$(BIN)/python -m pytest -m "not cuda"
 
-lab: .venv/installed ## the notebooks in JupyterLab
-	$(BIN)/jupyter lab nbs
+lab: .venv/installed ## the explorers in JupyterLab
+	$(BIN)/affect lab
 
 export: .venv/installed ## notebooks to modules, notebooks cleaned, README rendered
 	$(BIN)/nbdev_export
