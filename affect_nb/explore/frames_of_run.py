@@ -151,7 +151,7 @@ def rows_behind(
 
 # %% ../../nbs/explore/widgets/frames_of_run.ipynb #352454ed
 _PAGE = 12 # faces at once
-SPLITS_SCORED = dict(validation='val', held_out='held_out') # what a run predicts, by its name on the page
+SPLITS_SCORED = {'validation': 'val', 'held out': 'held_out'} # what a run predicts, by its name on the page
 
 class FramesOfRun(widgets.VBox):
     "The worst frames of a finished run, face by face."

@@ -216,11 +216,17 @@ def _said(text): return widgets.HTML(f'<p role="status">{html.escape(str(text))}
 
 def _styled(x): return widgets.HTML(x._repr_html_()) # of a `Sheet`
 
+def _as_cell(x):
+    "A value as the list shows it; what looks like a number is sorted as one."
+    if pd.isna(x): return ''
+    return f'{x:.4f}'.rstrip('0').rstrip('.') if isinstance(x, float) else str(x)
+
 def _table_of(runs):
     "The list of runs as a table that is sorted, filtered and clicked on; what no run has is left out."
     from itables.widget import ITable
     table = ITable(
-        runs.dropna(axis=1, how='all'), select='multi', maxBytes=0, showIndex=False, pageLength=10, scrollX=True,
+        runs.dropna(axis=1, how='all').map(_as_cell), select='multi', maxBytes=0, showIndex=False, pageLength=10,
+        scrollX=True,
         layout=dict(topStart='search', topEnd='pageLength', bottomStart='info', bottomEnd='paging'),
         language=dict(search='Search', info='_START_ to _END_ of _TOTAL_ runs'),
         classes='compact nowrap', style='width:100%')
@@ -281,7 +287,7 @@ def choose(self:Runs,
 def _begin(self:Runs):
     "Something to see at once: the first number of a table that has a baseline, else the first two runs with scores."
     for id, names in zip(self.cells['id'], self.cells['runs']):
-        if names and _baseline_of(id):
+        if names and id[-1].isdigit() and _baseline_of(id): # no control
             self.cell.value = id
             return
     scored = self.list['run'][self.list[list(TASKS)].notna().any(axis=1)]
@@ -339,6 +345,7 @@ def show(self:Runs) -> None:
             self.show_frames, self.show_live)
     views = dict(zip(RUN_VIEWS, each))
     for w in self.body.children: w.close()
+    self.body.children = (_said('reading …'),)
     try: self.body.children = tuple(views[self.view.value]())
     except InputError as e: self.body.children = (_said(e),)
 
