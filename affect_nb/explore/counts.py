@@ -87,6 +87,7 @@ def plot_missing(
     "A heat map of `missing_shares`."
     _plot_shares(ax, missing_shares(df), '% of the frames without a label')
 
+# %% ../../nbs/explore/widgets/counts.ipynb #44cea3fe
 def plot_overview(
     df:pd.DataFrame, # frames table
 ) -> Figure:

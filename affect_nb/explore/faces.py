@@ -175,8 +175,9 @@ def show(self:Faces,
         if name != 'video' and value and value not in self.index.options(name):
             raise InputError(f"{name}: there is no '{value}': choose from {', '.join(self.index.options(name))}")
         self.controls[name].value = value
-    if view and view not in FACES_VIEWS: raise InputError(f"unknown view '{view}': choose from {', '.join(FACES_VIEWS)}")
-    if view: self.view.value = view
+    if not view: return
+    if view not in FACES_VIEWS: raise InputError(f"unknown view '{view}': choose from {', '.join(FACES_VIEWS)}")
+    self.view.value = view
 
 # %% ../../nbs/explore/widgets/faces.ipynb #12e1b928
 @patch
