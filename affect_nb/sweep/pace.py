@@ -136,4 +136,4 @@ def rest(self:Pace,
     work, whole = self.work(request), self.seconds(request)
     of = work.epochs if work else request.params.get('epochs', 0)
     if epochs and of: return max(0., at*of/epochs - spent)
-    return None if whole is None else max(0., whole - spent)
+    return None if whole is None else max(spent/10, whole - spent) # one that takes longer than thought goes on a while
