@@ -69,9 +69,18 @@ def _must_be(param, said):
     return f"{name} must be {kind}{limits}"
 
 # %% ../nbs/command.ipynb #95765414
+def _of_the_system(error):
+    "What the system refuses to do, and the way out."
+    from affect_nb.runs.execute import disk_full
+    place, why = error.filename or error.filename2 or 'a file', error.strerror or error
+    if disk_full(error): return InputError(f"the disk of {place} is full: free some space, the same command continues")
+    return InputError(f"{place} can't be used ({why}): choose another place, or see who may read and write there")
+
 class Commands(typer.core.TyperGroup):
     "Errors of the user's are one sentence; warnings are plain lines."
     def parse_args(self, ctx, args):
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors='replace') # a terminal that knows no dash shows a question mark
         mine = self.commands.get(args[0]) if args else None
         flags = {o for p in mine.params if getattr(p, 'is_flag', False) for o in p.opts} if mine else set()
         def parse():
@@ -94,6 +103,8 @@ class Commands(typer.core.TyperGroup):
         except UsageError as e:
             if type(e).__name__ == 'NoArgsIsHelpError': raise
             said, status = InputError(usage(e)), 2
+        except BrokenPipeError: raise
+        except OSError as e: said, status = _of_the_system(e), 2
         except KeyboardInterrupt:
             # what is left of an executing notebook has nothing to say
             logging.getLogger('asyncio').setLevel(logging.CRITICAL)
