@@ -285,6 +285,7 @@ def plot_confusions(
         ax.set_xlabel('predicted', fontsize=LETTERS - 1)
         ax.set_ylabel('')
         ax.tick_params(length=0, labelsize=LETTERS - 1)
+        ax.tick_params(axis='y', labelrotation=0)
     _footnote(fig, table)
     fig.set_label(words_of_confusions(found, best.row.id if best else '–'))
     return fig
