@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.13 python3.10 p
 	$$p -c '$(SUPPORTED)' >/dev/null 2>&1 && { echo $$p; break; }; done)
 BIN := .venv/bin
 
-.PHONY: demo outputs test test-all lab export readme encoder model clean
+.PHONY: demo outputs test test-all lab docs export readme encoder model clean
 
 demo: .venv/installed ## regenerate the tables on the embedded faces into runs/demo
 	$(BIN)/affect tables --profile demo --out runs/demo
@@ -14,14 +14,17 @@ outputs: demo ## the demo's tables and pictures into the table notebooks, for Gi
 
 test: .venv/installed ## notebook tests and pytest
 	$(BIN)/nbdev_test --n-workers 2
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-all: .venv/installed ## with what is slow: long fuzzing, many kills
 	$(BIN)/nbdev_test --n-workers 2 --flags slow
-	$(BIN)/python -m pytest -m "not cuda"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not cuda"
 
 lab: .venv/installed ## the explorers in JupyterLab
 	$(BIN)/affect lab
+
+docs: .venv/installed ## the documentation, into _docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 export: .venv/installed ## notebooks to modules, notebooks cleaned, README rendered
 	$(BIN)/nbdev_export
