@@ -143,7 +143,7 @@ class Compounds(widgets.VBox):
         if not options: raise InputError(f"{self.project.source}: no validation image has one of the six basic "
                                          f"expressions alone: add some")
         def start(b): return next((r for name, r in options if name.startswith(b)), options[0][1])
-        wide = dict(style=dict(description_width='initial'))
+        wide = dict(style=dict(description_width='initial'), layout=dict(width='27em'))
         self.first, self.second = (widgets.Dropdown(options=options, value=start(b), description=d, **wide)
                                    for b, d in (('Happiness', 'first face'), ('Surprise', 'second face')))
         self.seed = widgets.IntSlider(0, min=0, max=20, description='region drawn by seed', continuous_update=False,

@@ -130,7 +130,7 @@ class Mask(widgets.VBox):
 
     def _make_controls(self):
         "What can be moved and chosen."
-        wide = dict(style=dict(description_width='initial'))
+        wide = dict(style=dict(description_width='initial'), layout=dict(width='27em'))
         self.ratio = widgets.FloatSlider(.75, min=.05, max=.95, step=.05, description='mask ratio',
                                          continuous_update=False, **wide)
         self.seed = widgets.IntSlider(0, min=0, max=50, description='mask drawn by seed', continuous_update=False,

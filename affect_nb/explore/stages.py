@@ -28,7 +28,7 @@ from ..train.schedule import read_stages
 # %% ../../nbs/explore/widgets/stages.ipynb #6c165ab7
 BEST_STAGES = (5, 0.), (5, .2), (3, .4), (3, 1.) # epochs and compound share: row 3 of Table 4
 
-_WIDE = dict(style=dict(description_width='initial'))
+_WIDE = dict(style=dict(description_width='initial'), layout=dict(width='27em'))
 
 def _slider(kind, value, low, high, step, name):
     return kind(value, min=low, max=high, step=step, description=name, continuous_update=False, **_WIDE)
@@ -42,7 +42,8 @@ class StageEditor(widgets.VBox):
         self.setup, self.listeners = setup, []
         self._make_mixing(setup.settings['ce'])
         self.rows, self.list = [], widgets.VBox()
-        more, less = (widgets.Button(description=d) for d in ('add a stage', 'remove the last stage'))
+        def button(name): return widgets.Button(description=name, layout=dict(width='auto'))
+        more, less = map(button, ('add a stage', 'remove the last stage'))
         more.on_click(self._add)
         less.on_click(self._remove)
         self.view, self.pools, self.said = FigureView(), widgets.HTML(), widgets.HTML()
