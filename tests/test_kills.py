@@ -14,11 +14,11 @@ ORPHANS, LEFTOVERS = 20, re.compile(r'\.\d+-\d+\.|\.parsl$|\.sweep\.json$|checkp
 
 class Sweep:
     "The command, in a session of its own as in a terminal of its own; its processes are known by a mark in their environment."
-    def __init__(self, profile, out, tables, *more):
+    def __init__(self, profile, out, tables, *more, log=None):
         self.mark, self.out = uuid.uuid4().hex, out
         env = {**ENV, 'PYTHONUTF8': '1', 'AFFECT_CORES': '1', 'KILLS_MARK': self.mark}
         command = [AFFECT, 'tables', '--profile', profile, '--tables', tables, '--out', out, '--workers', '1', *more]
-        self.log = out.parent/f'{self.mark}.txt'
+        self.log = (log or out.parent)/f'{self.mark}.txt'
         with open(self.log, 'wb') as f: self.process = subprocess.Popen([*map(str, command)], env=env, stdout=f, stderr=subprocess.STDOUT, start_new_session=True)
 
     @property
@@ -118,29 +118,35 @@ os.umask(UMASK := os.umask(0))
 
 
 @pytest.fixture(scope='module')
-def whole(tmp_path_factory):
-    "A profile of three runs, and the folder of a sweep that nobody disturbed."
-    folder = tmp_path_factory.mktemp('whole')
-    (folder/'few.yaml').write_text(FEW)
-    finish(folder/'few.yaml', folder/'out', '3')
-    return folder/'few.yaml', folder/'out'
+def few(tmp_path_factory):
+    "A profile of three runs."
+    file = tmp_path_factory.mktemp('few')/'few.yaml'
+    file.write_text(FEW)
+    return file
 
 
-def test_five_kills(whole, tmp_path):
+@pytest.fixture(scope='module')
+def whole(few):
+    "The folder of a sweep that nobody disturbed."
+    finish(few, few.parent/'out', '3')
+    return few.parent/'out'
+
+
+@pytest.mark.slow
+def test_five_kills(few, whole, tmp_path):
     "While the faces are drawn, in two trainings, as a kernel alone, and while the table's notebook is executed."
-    profile, reference = whole
     out = tmp_path/'out'
     moments = [('KILL', lambda s: some(out, 'data/.*-*.faces-*/*/*')), ('INT', lambda s: epochs(out, 'pretrain', 3)), ('kernel', lambda s: some(out, 'runs/finetune-*/log.csv', 'runs/finetune-*/run.ipynb')),
                ('TERM', lambda s: some(out, 'runs/V-*/run.ipynb')), ('KILL', lambda s: some(out, 'tables/*.ipynb'))]
     for fault, moment in moments:
-        sweep = Sweep(profile, out, '3')
+        sweep = Sweep(few, out, '3')
         try:
             assert sweep.wait_until(lambda: moment(sweep)), sweep.said
             took = strike(sweep, fault)
         finally: sweep.end()
         if fault in ('INT', 'TERM'): assert 'the same command continues' in sweep.said and soon(took), (took, sweep.said)
-    finish(profile, out, '3')
-    check(out, reference)
+    finish(few, out, '3')
+    check(out, whole)
 
 
 @pytest.fixture
@@ -155,23 +161,44 @@ def disk(tmp_path):
     subprocess.run(['umount', '-l', folder], check=True)
 
 
-@pytest.mark.parametrize('room', [200_000, pytest.param(1_500_000, marks=pytest.mark.slow), pytest.param(3_000_000, marks=pytest.mark.slow)])
-def test_a_full_disk(whole, disk, room):
-    "A disk that fills while faces are drawn, and later: one sentence, no half files, and the same command goes on."
-    profile, reference = whole
+@pytest.mark.slow
+def test_ctrl_c_under_a_configuration(few, tmp_path):
+    "In a terminal it reaches all processes of the command's group, Parsl's go-between among them."
+    out = tmp_path/'out'
+    sweep = Sweep(few, out, '3', '--config', ROOT/'configs'/'local.py')
+    try:
+        assert sweep.wait_until(lambda: epochs(out, 'pretrain', 2)), sweep.said
+        took = strike(sweep, 'INT')
+    finally: sweep.end()
+    assert 'the same command continues' in sweep.said and soon(took) and some(out, 'runs/pretrain-*/checkpoint.pt'), (took, sweep.said)
+
+
+def fills(few, disk, room):
+    "The command on a disk with `room` bytes, which must tell that it is full."
     filler = disk/'filler'
     filler.write_bytes(bytes(24 * 2**20 - room))
-    sweep = Sweep(profile, disk/'out', '3')
-    shutil.move(sweep.log, reference.parent/sweep.log.name)
-    sweep.log = reference.parent/sweep.log.name
+    sweep = Sweep(few, disk/'out', '3', log=few.parent)
     try:
         status = sweep.process.wait(500)
         assert status == 2 and re.search(r'the disk of .* is full: free some space, the same command continues', sweep.said) and 'Traceback' not in sweep.said, sweep.said
         assert not sweep.left()
     finally: sweep.end()
     filler.unlink()
-    if room > 200_000: return finish(profile, disk/'out', '3') or check(disk/'out', reference)
+
+
+def test_a_disk_that_fills_while_faces_are_drawn(few, disk):
+    "One sentence, and nothing half done."
+    fills(few, disk, 200_000)
     assert not [f for f in (disk/'out').rglob('*') if f.is_file() and LEFTOVERS.match(f.name)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('room', [1_500_000, 3_000_000])
+def test_a_disk_that_fills_later(few, whole, disk, room):
+    "The same command goes on."
+    fills(few, disk, room)
+    finish(few, disk/'out', '3')
+    check(disk/'out', whole)
 
 
 @pytest.mark.slow
