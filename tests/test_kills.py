@@ -136,8 +136,9 @@ def whole(few):
 def test_five_kills(few, whole, tmp_path):
     "While the faces are drawn, in two trainings, as a kernel alone, and while the table's notebook is executed."
     out = tmp_path/'out'
-    moments = [('KILL', lambda s: some(out, 'data/.*-*.faces-*/*/*')), ('INT', lambda s: epochs(out, 'pretrain', 3)), ('kernel', lambda s: some(out, 'runs/finetune-*/log.csv', 'runs/finetune-*/run.ipynb')),
-               ('TERM', lambda s: some(out, 'runs/V-*/run.ipynb')), ('KILL', lambda s: some(out, 'tables/*.ipynb'))]
+    moments = [('KILL', lambda s: some(out, 'data/.*-*.faces-*/*/*')), ('INT', lambda s: epochs(out, 'pretrain', 3)),
+               ('kernel', lambda s: some(out, 'runs/finetune-*/.code') and not some(out, 'runs/finetune-*/record.json') and kernels(s)),
+               ('TERM', lambda s: 'runs to make' in s.said and kernels(s)), ('KILL', lambda s: 'writing the tables' in s.said)]
     for fault, moment in moments:
         sweep = Sweep(few, out, '3')
         try:
