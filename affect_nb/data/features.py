@@ -64,13 +64,14 @@ def open_features(
     folder, again = Path(folder), 'delete the folder, it is made again'
     try:
         about = read_json(folder/'blocks.json')
+        name = about['name']
         _verify(folder, about)
         index = read_parquet(folder/'index.parquet')
     except Damaged as e: raise Damaged(f'{e}: {again}') from None
     except (OSError, ValueError, KeyError, TypeError) as e:
         raise Damaged(f"{folder}: these features can't be read ({str(e).splitlines()[0]}): {again}") from None
-    if about['name'] != folder.name:
-        raise InputError(f"{folder}: these features were stored as {about['name']}, for another model or other data: "
+    if name != folder.name:
+        raise InputError(f"{folder}: these features were stored as {name}, for another model or other data: "
                          f"{again}")
     if not np.array_equal(index[INDEX].astype(str), df[INDEX].astype(str)):
         raise InputError(f"{folder}: these features belong to other frames than the table asks for: {again}")
