@@ -44,8 +44,8 @@ def to_csv(
     return df.map(plain).to_csv(index=False)
 
 def _computed(text):
-    "Whether a spreadsheet would take a text for a formula; a number is none."
-    if not text.startswith(('=', '+', '-', '@', '\t', '\r')): return False
+    "Whether a spreadsheet would take a text for a formula; a number or a lone sign is none."
+    if len(text) < 2 or not text.startswith(('=', '+', '-', '@', '\t', '\r')): return False
     try: float(text)
     except ValueError: return True
     return False
