@@ -1,10 +1,10 @@
 "The explorer of runs in a browser: the list is filtered, two runs are chosen, and compared; a number leads to its faces."
-import json, shutil
+import json, shutil, sys
 
 import numpy as np, pandas as pd, pytest
 from selenium.webdriver.common.keys import Keys
 
-from browser import wait_for
+from browser import HERE, end, free_port, start, wait_for
 
 pytestmark = pytest.mark.browser
 
@@ -91,3 +91,40 @@ def test_from_a_number_to_its_faces(demo, page):
     face.find_element('xpath', '..').send_keys(Keys.ENTER)
     assert 'Correct' in page.wait('person 0')
     page.shot('face')
+
+
+@pytest.mark.slow
+def test_seven_clicks_to_an_explained_number(page, tmp_path):
+    "A newcomer's clock in JupyterLab, as the start page says it: the number with its interval, its run, its notebook, its face."
+    from affect_nb.explore.serve import copy_explorers
+    write_demo(tmp_path/'runs'/'demo')
+    pages, port, clicks = copy_explorers(tmp_path/'explore'), free_port(), 0
+    code = (f'from pathlib import Path; from affect_nb.explore import serve; serve.EXPLORERS = Path({str(pages)!r}); '
+            f'serve.serve_lab({port}, False)')
+    process = start(sys.executable, '-W', 'ignore', '-c', code, port=port, folder=tmp_path, log=tmp_path/'said.log')
+    def click(css, seconds=60):
+        nonlocal clicks
+        clicks += 1
+        page.find(css, seconds).click()
+    try:
+        token = (tmp_path/'said.log').read_text().split('?token=')[1].split()[0]
+        page.go(f'http://{HERE}:{port}/lab/tree/explore/start.ipynb?token={token}')
+        page.find('.jp-Notebook img[alt^="The picture that Runs"]', 120)
+        page.shot('start')
+        click('.jp-MarkdownOutput a[href*="runs.ipynb"]')
+        click('.jp-NotebookPanel:not(.lm-mod-hidden) [data-jp-item-name="restart-and-run"] jp-button')
+        click('.jp-Dialog .jp-mod-accept')
+        page.wait('3.8 V S=5: ccc_v', 180)
+        page.shot('number')
+        page.choose('Cell', next(o.text for o in page.widget('Cell').find_elements('css selector', 'option') if o.text.startswith('3.7')))
+        clicks += 2 # the menu, and what is chosen of it
+        said = page.wait('affect train --profile smoke')
+        assert '[0.300, 0.900]' in said and 'V-S1-W1-11111111' in said
+        assert 'runs/mtl.ipynb' in page.find('.affect-runs-links a').get_attribute('href')
+        click('.affect-runs .widget-toggle-buttons button:nth-child(6)')
+        click('.affect-gallery .affect-face')
+        page.wait('person 0')
+        page.shot('explained')
+        assert clicks == 7
+    finally: left = end(process)
+    assert not left
