@@ -18,7 +18,8 @@ from ..files import InputError, open_file
 
 # %% ../../nbs/models/checkpoint.ipynb #9636084e
 _NAMES = re.compile(r'torch\._utils _rebuild_(tensor|tensor_v2|parameter)|collections OrderedDict|argparse Namespace|'
-                    r'torch (\w+Storage|Size|device|u?int\d+|b?float\d+\w*|bool|complex\d+)|torch\.nn\.parameter Parameter')
+                    r'torch (\w+Storage|Size|device|u?int\d+|b?float\d+\w*|bool|complex\d+)|'
+                    r'torch\.nn\.parameter Parameter')
 _STEPS = 1_000_000 # instructions of a pickle; a model of 1,000 tensors has 50,000
 
 def _check_pickle(f):

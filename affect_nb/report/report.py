@@ -18,7 +18,7 @@ from nbconvert import HTMLExporter
 from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 
 from ..files import InputError, read_json, write_atomically
-from .top import COLUMNS, MARKS, claim_lines, count_verdicts, lead, letters, says
+from .top import GLOSSARY, MARKS, claim_lines, count_verdicts, lead, letters, says
 from ..runs.privacy import clean_copy, path_hider, read_notebook, roots_of
 from ..runs.profile import PACKAGE
 from ..runs.record import git_commit, read_error, read_record, versions
@@ -150,7 +150,7 @@ def _on_top(tables, out):
     "The claims, and what the page says about its words."
     lines = claim_lines(tables, out)
     return dict(claims=lines, counts=count_verdicts(lines), lead=lead(lines), marks=MARKS,
-                letters=letters(), columns=COLUMNS)
+                letters=letters(), columns=GLOSSARY)
 
 def _script():
     "The page's own script, and its digest, without which a browser runs none."

@@ -131,6 +131,7 @@ def _is_whole(record, text):
     return all(Path(name).name == name and isinstance(was, dict) and {'bytes', 'sha256'} <= was.keys()
                for name, was in files.items())
 
+# %% ../../nbs/runs/record.ipynb #f445333c
 def write_record(
     folder:str|Path, # of the run, with all its files
     record:dict, # JSON values
