@@ -9,8 +9,9 @@ BIN := .venv/bin
 demo: .venv/installed ## regenerate the tables on the embedded faces into runs/demo
 	$(BIN)/affect tables --profile demo --out runs/demo
 
-outputs: demo ## the demo's tables and pictures into the table notebooks, for GitHub
-	$(BIN)/python tests/outputs.py runs/demo
+outputs: .venv/installed ## the demo with three seeds, its tables and pictures into the table notebooks, for GitHub
+	$(BIN)/affect tables --profile demo3 --out runs/demo3
+	$(BIN)/python tests/outputs.py runs/demo3
 
 test: .venv/installed ## notebook tests and pytest
 	$(BIN)/nbdev_test --n-workers 2

@@ -1,7 +1,7 @@
-"The table notebooks show the demo's tables, and those of the code and the settings as they are now."
+"The table notebooks show the tables of a demo with three seeds, and those of the code and the settings as they are now."
 import nbformat, pytest
 
-from outputs import NOTEBOOKS, STAMP, code_cells, is_fresh, put
+from outputs import NOTEBOOKS, PROFILE, STAMP, code_cells, is_fresh, put
 
 
 @pytest.mark.parametrize('path', NOTEBOOKS, ids=lambda path: path.stem)
@@ -20,7 +20,7 @@ def test_outputs_travel_and_grow_stale(tmp_path):
     assert not is_fresh(nb)
     code_cells(nb)[-1].outputs = [nbformat.v4.new_output('stream', name='stderr', text='note\n'),
                                   nbformat.v4.new_output('execute_result', {'text/plain': 'a table', 'application/x': 'live'}, execution_count=3)]
-    nb.metadata.papermill = dict(parameters=dict(profile='demo', data=''))
+    nb.metadata.papermill = dict(parameters=dict(profile=PROFILE, data=''))
     nbformat.write(nb, executed)
     put(path, executed)
     now = nbformat.read(path, 4)
@@ -31,6 +31,6 @@ def test_outputs_travel_and_grow_stale(tmp_path):
     assert not is_fresh(now)
     nbformat.write(now, path)
     with pytest.raises(AssertionError, match='not of the code'): put(path, executed)
-    now.metadata.papermill = dict(parameters=dict(profile='smoke', data=''))
+    now.metadata.papermill = dict(parameters=dict(profile='demo', data=''))
     nbformat.write(now, executed)
-    with pytest.raises(AssertionError, match='not of the demo'): put(path, executed)
+    with pytest.raises(AssertionError, match=f'not of {PROFILE}'): put(path, executed)
