@@ -1,6 +1,6 @@
-# Two commands do everything: `make demo` and `make test`. PYTHON=... chooses another Python (3.10 to 3.13).
-SUPPORTED = import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))
-PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.13 python3.10 python; do \
+# Two commands do everything: `make demo` and `make test`. PYTHON=... chooses another Python (3.11 to 3.14).
+SUPPORTED = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
+PYTHON ?= $(shell for p in python3 python3.12 python3.13 python3.11 python3.14 python; do \
 	$$p -c '$(SUPPORTED)' >/dev/null 2>&1 && { echo $$p; break; }; done)
 BIN := .venv/bin
 
@@ -44,7 +44,7 @@ model: .venv/installed ## make the model for real faces again, from DiffusionFER
 
 # A torch that Python already has is used; otherwise pip brings one.
 .venv/installed: settings.ini setup.py pyproject.toml
-	@test -n "$(PYTHON)" || { echo "No Python from 3.10 to 3.13 was found: install one, or name it: make PYTHON=/path/to/python $(MAKECMDGOALS)"; exit 1; }
+	@test -n "$(PYTHON)" || { echo "No Python from 3.11 to 3.14 was found: install one, or name it: make PYTHON=/path/to/python $(MAKECMDGOALS)"; exit 1; }
 	test -d .venv || $(PYTHON) -m venv $$($(PYTHON) -c 'import torch' 2>/dev/null && echo --system-site-packages) .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -e '.[dev]'

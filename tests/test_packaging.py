@@ -1,5 +1,5 @@
 "One version, one set of metadata, and a wheel that holds what the command needs."
-import re, runpy, shutil, sysconfig, zipfile
+import re, runpy, shutil, sysconfig, tomllib, zipfile
 from configparser import ConfigParser
 
 import pytest, setuptools
@@ -8,9 +8,6 @@ from packaging.specifiers import SpecifierSet
 
 import affect_nb
 from common import ROOT, copy_checkout, run_python, tracked
-
-try: import tomllib
-except ImportError: import tomli as tomllib
 
 SETTINGS = ConfigParser(delimiters=['='])
 SETTINGS.read(ROOT/'settings.ini', encoding='utf-8')
