@@ -195,7 +195,8 @@ def _npy_head(f, path):
         else: shape, by_column, dtype = read_array_header_2_0(f)
     except Exception: # of tokenizer, parser and NumPy
         raise InputError(f"{path}: this is no array of NumPy: write it with numpy.save") from None
-    if version <= (2, 0) and dtype.kind in 'biufSU' and not dtype.subdtype and min(shape, default=0) >= 0:
+    sides = all(type(n) is int and n >= 0 for n in shape) # True is an int, too
+    if version <= (2, 0) and dtype.kind in 'biufSU' and not dtype.subdtype and sides:
         return shape, 'F' if by_column else 'C', dtype
     raise InputError(f"{path}: this is an array of {dtype}, but must be of numbers: write it with numpy.save")
 

@@ -38,8 +38,10 @@ def listens(port):
 
 
 def start(*command, port, folder, log):
-    "A server in a process of its own, once it listens."
-    with log.open('w') as f: process = subprocess.Popen(list(map(str, command)), cwd=folder, env=ENV, stdout=f, stderr=f)
+    "A server in a process of its own, once it listens; it can be interrupted even where this process can't."
+    def interruptible(): signal.signal(signal.SIGINT, signal.SIG_DFL)
+    with log.open('w') as f:
+        process = subprocess.Popen(list(map(str, command)), cwd=folder, env=ENV, stdout=f, stderr=f, preexec_fn=interruptible)
     wait_for(lambda: listens(port) or process.poll() is not None, why=log.read_text)
     assert process.poll() is None, log.read_text()
     return process

@@ -3,9 +3,14 @@ import signal
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import settings
 
 from affect_nb.cli import app
 from browser import CHROMIUM, DRIVER, chromium, page, server
+
+
+settings.register_profile('same', derandomize=True, deadline=None) # the same cases each time; make test-all draws others
+settings.load_profile('same')
 
 
 def pytest_collection_modifyitems(items):

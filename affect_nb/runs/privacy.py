@@ -52,8 +52,9 @@ def _path(slash):
 
 _SLASHES, _BOTH = _path(r'(?:\\?/)'), _path(r'[\\/]')
 _SHARE = r'\\{2,16}[\w.$?-]+\\' # \\server\
-_START = rf'(?:file:)?\\?/+(?!=){_CHAR}|(?:file:/*)?[A-Za-z]:[\\/]|{_SHARE}|~[\w.-]*[\\/]'
-_UNQUOTED = (rf'(?:file:)?(?=\\?/+(?!=){_CHAR}){_SLASHES}'
+_DIVIDES = r'(?!=(?![^\s/]*/))' # not the operator /=
+_START = rf'(?:file:)?\\?/+{_DIVIDES}{_CHAR}|(?:file:/*)?[A-Za-z]:[\\/]|{_SHARE}|~[\w.-]*[\\/]'
+_UNQUOTED = (rf'(?:file:)?(?=\\?/+{_DIVIDES}{_CHAR}){_SLASHES}'
              rf'|(?:(?:file:/*)?[A-Za-z]:(?=[\\/])|(?={_SHARE})|~[\w.-]*(?=[\\/])){_BOTH}')
 _END = re.compile(rf'(?:{_ANSI}|:\d+|[,:;.)\]}}])*$') # what is behind a path
 
