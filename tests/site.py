@@ -1,5 +1,6 @@
 "The documentation from the notebooks, a hook of mkdocs: a page for each notebook, a page of signatures for each module."
 import ast, base64, os, re
+from functools import cache
 from pathlib import Path
 
 import nbformat
@@ -17,6 +18,10 @@ def notebooks():
     "Those that git would have, by where they lie below `nbs`."
     found = (f for f in NBS.rglob('*.ipynb') if not any(p.startswith(('.', '_')) for p in f.relative_to(NBS).parts))
     return {f.relative_to(NBS).as_posix().removesuffix('.ipynb'): f for f in sorted(found)}
+
+
+@cache
+def read(file): return nbformat.read(file, 4)
 
 
 def picture(page, output, data, alt, made):
@@ -41,9 +46,10 @@ def shown(page, output, alt, made):
     return f'```text\n{text}\n```' if text else ''
 
 
+@cache
 def page_of(page, file):
     "A notebook as Markdown, and its pictures by name."
-    nb, parts, made, alt = nbformat.read(file, 4), [], {}, page
+    nb, parts, made, alt = read(file), [], {}, page
     for cell in nb.cells:
         if cell.cell_type == 'markdown':
             alt = (re.findall(r'^#+ (.+)', cell.source, re.M) or [alt])[-1]
@@ -52,7 +58,7 @@ def page_of(page, file):
             code = re.sub(r'^#\|.*\n?', '', cell.source, flags=re.M).strip()
             if code: parts.append(f'```python\n{code}\n```')
             parts += [shown(page, o, alt, made) for o in cell.outputs]
-    module = module_of(nb)
+    module = module_of(file)
     if module: parts.append(f'[All signatures of `affect_nb.{module}`]({os.path.relpath(f"api/{module}.md", Path(page).parent)})')
     return '\n\n'.join(filter(None, parts)) + '\n', made
 
@@ -68,9 +74,9 @@ def linked(text, page):
     return re.sub(r'(\]\()([^)\s]+)(\))', one, text)
 
 
-def module_of(nb):
+def module_of(file):
     "The module that a notebook is exported to; None: it is exported to none."
-    found = re.search(r'^#\|\s*default_exp\s+(\S+)', '\n'.join(c.source for c in nb.cells if c.cell_type == 'code'), re.M)
+    found = re.search(r'^#\|\s*default_exp\s+(\S+)', '\n'.join(c.source for c in read(file).cells if c.cell_type == 'code'), re.M)
     return found and found[1]
 
 
@@ -103,7 +109,7 @@ def on_config(config):
     explorers = [f'{p}.md' for p in every if p.startswith('explore/') and p.count('/') == 1]
     floors = [{name: [f'{p}.md' for p in every if p.startswith(f'{folder}/') and f'{p}.md' not in explorers]} for folder, name in FLOORS.items()]
     ground = [f'{p}.md' for p in ('labels', 'files', 'frames', 'plugins', 'cli')]
-    modules = sorted(filter(None, (module_of(nbformat.read(f, 4)) for f in every.values())))
+    modules = sorted(filter(None, (module_of(f) for f in every.values())))
     config.nav += [{'Explorers': explorers}, {'Notebooks': [{'Vocabulary': ground}, *floors]},
                    {'Signatures': [f'api/{m}.md' for m in modules]}]
     return config
@@ -116,7 +122,7 @@ def on_files(files, config):
         text, made = page_of(page, file)
         kept.append(File.generated(config, f'{page}.md', content=text))
         for name, data in made.items(): kept.append(File.generated(config, name, content=data))
-        module = module_of(nbformat.read(file, 4))
+        module = module_of(file)
         if module: kept.append(File.generated(config, f'api/{module}.md', content=signatures(module)))
     return kept
 

@@ -23,7 +23,8 @@ from ..frames import split_rows, targets
 from ..labels import BASIC, TASKS, Y
 from ..plugins import code_name, is_import_name, texts_in
 from .execute import RunFailed, Stopped, call_notebook, plain_disk_full
-from .profile import ASKED, AUDIO, ELSEWHERE, SHIPPED, find_out, from_root, notebook, read_profile, resolve
+from .profile import ASKED, AUDIO, ELSEWHERE, SHIPPED
+from .profile import find_out, from_root, notebook, read_profile, resolve
 from .record import FORMAT, PRUNED, Record, code_digest, file_digest, finished
 from .record import read_pruned, read_record, run_folder
 

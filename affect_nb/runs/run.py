@@ -216,6 +216,8 @@ def _oracle(run, split, d, scale):
     return made[ends[split] - len(every[split]):ends[split]]
 
 # %% ../../nbs/runs/run.ipynb #c4055439
+_APART = 1_000_003 # between the seeds of fine-tuning and those of what starts from it
+
 def model_of(
     run:Run, # of a kind with tasks
     features:Features, # where frozen features come from
@@ -244,8 +246,6 @@ def model_of(
     model.preprocessing = preprocessing
     if fusion is None and temporal is None: _go_on(run, model)
     return model
-
-_APART = 1_000_003 # between the seeds of fine-tuning and those of what starts from it
 
 def _heard(run):
     "How many numbers of sound a frame has; 0: none is fused."
