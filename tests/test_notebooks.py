@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from affect_nb.runs import record
 from common import ENV, ROOT, copy_checkout, tracked
 from readme import readme
 
-FLOORS = ('labels', 'files', 'frames', 'plugins', 'data', 'models', 'train', 'runs', 'tables', 'sweep', 'report', 'infer', 'explore', 'command', 'cli') # imports go downwards only
+FLOORS = ('labels', 'files', 'frames', 'plugins', 'data', 'models', 'train', 'runs', 'tables', 'sweep', 'report', 'infer',
+          'explore', 'command', 'cli') # imports go downwards only
 NOTEBOOKS = [t for t in tracked() if t.suffix == '.ipynb' and t.parts[0] == 'nbs']
 MODULES = [t for t in tracked() if t.suffix == '.py' and t.parts[0] == 'affect_nb' and not t.name.startswith('_')]
 
@@ -90,6 +92,12 @@ def imported(path):
 def test_imports_go_downwards(path):
     own = FLOORS.index(path.relative_to('affect_nb').with_suffix('').parts[0])
     for name in imported(path): assert FLOORS.index(name) <= own, f'{path} imports {name}'
+
+
+def test_the_code_of_a_run_is_all_that_it_stands_on():
+    floors = {part.removesuffix('.py') for part in record._TRAINS}
+    assert floors == set(FLOORS[:FLOORS.index('tables')]), 'of what runs import, some is missing in code_digest'
+    assert set(record._TELLS) == set(FLOORS[FLOORS.index('tables'):FLOORS.index('report')])
 
 
 def exported_names(path):

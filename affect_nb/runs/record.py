@@ -22,14 +22,18 @@ from ..files import write_atomically
 from .profile import PACKAGE, UPSTREAM, notebook
 
 # %% ../../nbs/runs/record.ipynb #48757334
+_TRAINS = ('labels.py', 'files.py', 'frames.py', 'plugins.py', 'data', 'models', 'train', 'runs') # what a run is made by
+_TELLS = ('tables', 'sweep') # and what a table needs beside it
+
 @lru_cache
 def code_digest(
     name:str, # a kind of run, or a table's notebook such as 'table_3'
 ) -> str: # 16 hexadecimal digits
-    "Digest of the library's modules and of the code cells of a notebook and of those it starts from."
+    "Digest of the modules below a notebook, and of the code cells of it and of those it starts from."
     h = hashlib.sha256()
-    for f in sorted(PACKAGE.rglob('*.py')):
-        if f.name != '_modidx.py': h.update(f.relative_to(PACKAGE).as_posix().encode() + f.read_bytes())
+    parts = _TRAINS if name in UPSTREAM else _TRAINS + _TELLS
+    for f in sorted(f for part in parts for f in (PACKAGE/part, *(PACKAGE/part).rglob('*.py')) if f.is_file()):
+        h.update(f.relative_to(PACKAGE).as_posix().encode() + f.read_bytes())
     for k in UPSTREAM.get(name, (name,)):
         for c in json.loads(notebook(k).read_text(encoding='utf-8'))['cells']:
             if c['cell_type'] == 'code': h.update(''.join(c['source']).encode())
@@ -98,14 +102,7 @@ def file_digest(
 
 @lru_cache(maxsize=4096)
 def _digest_at(path, mtime, size):
-    with open(path, 'rb') as f:
-        return hashlib.file_digest(f, 'sha256').hexdigest() if sys.version_info >= (3, 11) else _by_blocks(f)
-
-def _by_blocks(f):
-    "What `hashlib.file_digest` does since Python 3.11."
-    h = hashlib.sha256()
-    while block := f.read(1 << 20): h.update(block)
-    return h.hexdigest()
+    with open(path, 'rb') as f: return hashlib.file_digest(f, 'sha256').hexdigest()
 
 # %% ../../nbs/runs/record.ipynb #8b8bc247
 _MOST = 10_000_000 # bytes of a record
