@@ -22,8 +22,9 @@ from ..files import write_atomically
 from .profile import PACKAGE, UPSTREAM, notebook
 
 # %% ../../nbs/runs/record.ipynb #48757334
-_TRAINS = ('labels.py', 'files.py', 'frames.py', 'plugins.py', 'data', 'models', 'train', 'runs') # what a run is made by
-_TELLS = ('tables', 'sweep') # and what a table needs beside it
+# what a run is made by, and what a table needs beside it
+_TRAINS = ('labels.py', 'files.py', 'frames.py', 'plugins.py', 'data', 'models', 'train', 'runs')
+_TELLS = ('tables', 'sweep')
 
 @lru_cache
 def code_digest(
