@@ -9,13 +9,13 @@ __all__ = ['INDEX', 'LOG', 'BLOCK', 'THREADS', 'open_features', 'extract_feature
 
 # %% ../../nbs/data/features.ipynb #79d04157
 import hashlib, json, os, warnings
+from contextlib import contextmanager
 from functools import reduce
 from pathlib import Path
 
-import numpy as np, pandas as pd, torch
+import numpy as np, pandas as pd
 from filelock import FileLock
 
-from .loaders import WindowDataset, Windows, make_loader
 from ..files import Damaged, InputError, open_file, read_bytes, read_json, read_npy, read_parquet
 from ..files import write_atomically
 
@@ -97,13 +97,21 @@ def extract_features(
             except Damaged as e: warnings.warn(f"{str(e).rpartition(':')[0]}: they are made again")
             (folder/'index.parquet').unlink()
         backbone, preprocess = build()
-        before = torch.get_num_threads()
-        torch.set_num_threads(threads)
-        try: _extract(backbone, df, folder, batch_size, workers, preprocess)
-        finally: torch.set_num_threads(before)
+        with _using(threads): _extract(backbone, df, folder, batch_size, workers, preprocess)
         with open(folder/LOG, 'a') as f: f.write(f'{len(df)} frames\n')
     return open_features(folder, df)
 
+@contextmanager
+def _using(threads):
+    "PyTorch with so many threads, and without gradients."
+    import torch # takes two seconds; a store that is only opened needs none
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with torch.no_grad(): yield
+    finally: torch.set_num_threads(before)
+
+# %% ../../nbs/data/features.ipynb #65cbf714
 def _reserve(file, shape):
     "A memory map whose space on the disk is taken: a full disk is an error now, not a crash later."
     store = np.lib.format.open_memmap(file, 'w+', np.float32, shape)
@@ -111,9 +119,9 @@ def _reserve(file, shape):
         with open(file, 'r+b') as f: os.posix_fallocate(f.fileno(), 0, os.stat(file).st_size)
     return store
 
-@torch.no_grad()
 def _extract(backbone, df, folder, batch_size, workers, preprocess):
     "Compute the features of `df` and write a store."
+    from affect_nb.data.loaders import WindowDataset, Windows, make_loader
     device = next(backbone.parameters()).device
     backbone.eval()
     loader = make_loader(WindowDataset(df, Windows(df), **preprocess), batch_size, workers=workers)

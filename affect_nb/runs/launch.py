@@ -11,9 +11,6 @@ __all__ = ['split_call', 'torchrun', 'check_gpus', 'launch', 'train_together']
 import json, os, re, signal, subprocess, sys, tempfile, threading
 from pathlib import Path
 
-import torch
-from torch import distributed as dist
-
 from ..files import InputError
 from ..plugins import start_module
 from .execute import RunFailed
@@ -59,6 +56,7 @@ def launch(
     devices:list=(), # numbers of the GPUs; empty: the first ones
 ) -> None:
     "Train in several processes, up to the end or a SIGTERM; a process that fails or is lost raises `RunFailed`."
+    import torch # takes two seconds, and a sweep that only checks its requests needs none
     check_gpus(f'the {kind} run', processes, len(devices) or torch.cuda.device_count())
     with tempfile.TemporaryDirectory() as folder:
         task = Path(folder)/'call.json'
@@ -101,6 +99,8 @@ def train_together(
     task:str|Path, # the file that `launch` has written
 ) -> None:
     "One of the processes of a training."
+    import torch
+    from torch import distributed as dist
     from affect_nb.runs.request import Setup
     from affect_nb.runs.run import open_run
     from affect_nb.runs.record import code_digest

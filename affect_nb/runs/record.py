@@ -121,8 +121,10 @@ def _text(record):
 _KINDS = dict(digest=str, kind=str, name=str, params=dict, seed=int, call=dict, data=dict, encoder=str, others=list,
               features=list, notes=list, metrics=dict, losses=dict, seconds=dict, code=str, files=dict) # of its values
 
-def _is_whole(record, text):
+@lru_cache(maxsize=4096)
+def _is_whole(text):
     "Whether a record is as it was written, and has what a record has."
+    record = json.loads(text)
     if record.get('seal') != _seal(record) or text.replace(b'\r\n', b'\n') != _text(record): return False
     if not all(isinstance(record[k], kind) for k, kind in _KINDS.items() if k in record): return False
     files = record.get('files', {})
@@ -157,7 +159,7 @@ def read_record(
     if record.get('format') != FORMAT:
         raise InputError(f"{file} has format {record.get('format')}, but this version reads {FORMAT}: "
                          f"use another output folder, or delete this one")
-    if not _is_whole(record, text):
+    if not _is_whole(text):
         raise Damaged(f"{file} has changed since it was written: delete the folder, the run is made again")
     return Record(record)
 

@@ -259,6 +259,9 @@ class Table:
     @property
     def title(self): return f'Table {self.number}' if isinstance(self.number, int) else self.number # for people
 
+    @cached_property
+    def digest(self): return self._identify() # 64 hexadecimal digits: of everything that the table shows
+
     @property
     def embedded(self): # whether all faces are drawn
         return all((c.data or self.data).startswith(EMBEDDED) for c in self.cells.values())
@@ -396,8 +399,8 @@ def _shows(self:Table):
     if self.number == 1: ids |= {r.id for r in rows()}
     return sorted(ids)
 
-@patch(as_prop=True)
-def digest(self:Table) -> str: # 64 hexadecimal digits
+@patch
+def _identify(self:Table):
     "What identifies everything that a table shows."
     code = code_digest(self.name if isinstance(self.number, int) else 'rows')
     what = [code, self.name, self.data]

@@ -14,7 +14,7 @@ from functools import lru_cache
 
 import numpy as np, pandas as pd
 from numpy import nan
-from scipy.special import ndtr, stdtrit
+
 
 from ..files import InputError
 from .metrics import METRICS, of_task
@@ -77,11 +77,15 @@ def interval(
     "The 95% interval: percentiles of the draws, without their bias, widened as Student's t is wider than the normal."
     known = draws[~np.isnan(draws)]
     if not len(known): return [nan, nan]
+    from scipy.special import ndtr # slow to import
     level = ndtr(_t(freedom(influence)))
     lo, hi = np.quantile(known, (level, 1 - level)) - 2*(known.mean() - score)
     return [float(min(lo, score)), float(max(hi, score))]
 
-def _t(df): return stdtrit(min(df, 1e9), .025) # the lower 2.5% of Student's t
+def _t(df):
+    "The lower 2.5% of Student's t."
+    from scipy.special import stdtrit # slow to import
+    return stdtrit(min(df, 1e9), .025)
 
 # %% ../../nbs/train/intervals.ipynb #ed881edf
 def bootstrap(

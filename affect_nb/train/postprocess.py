@@ -10,7 +10,7 @@ __all__ = ['KERNELS', 'GRID', 'smooth', 'fit_smoothing', 'fit_thresholds', 'appl
 
 # %% ../../nbs/train/postprocess.ipynb #2a67d893
 import numpy as np, pandas as pd
-from scipy.sparse import csr_matrix
+
 
 from ..files import InputError
 from .metrics import METRICS, of_task
@@ -30,6 +30,7 @@ def _box(t, lo, hi, values, width):
 
 def _gaussian(t, lo, hi, values, width):
     "The same with Gaussian weights, some four million pairs of frames at a time."
+    from scipy.sparse import csr_matrix # slow to import
     out = np.empty_like(values)
     for rows in np.array_split(np.arange(len(t)), 1 + (hi - lo).sum()//4_000_000):
         count = (hi - lo)[rows]
