@@ -1,25 +1,33 @@
-"""A whole sweep, from the first drawing to the report, while processes are killed and the disk fills: the same command goes on, and the tables are the same.
+"""A whole sweep, from the first drawing to the report, while processes are killed and the disk fills: the same command
+goes on, and the tables are the same.
 
 After each fault nothing of the sweep is at work any more, and at the end nothing unfinished lies about."""
-import os, random, re, shutil, signal, subprocess, sys, time, uuid
+import json, os, random, re, shutil, signal, subprocess, sys, time, uuid
 
 import psutil, pytest
 
+from affect_nb.runs.record import read_record
 from common import AFFECT, ENV, ROOT
 
 pytestmark = pytest.mark.skipif(os.name == 'nt', reason='no signals')
-FEW = "base: smoke\nrows: ['3.8']\npretrain: {epochs: 12}\n"
-ORPHANS, LEFTOVERS = 20, re.compile(r'\.\d+-\d+\.|\.parsl$|\.sweep\.json$|checkpoint\.pt$|best-|error\.txt$|.*\.part\.npy$')
+FEW = "base: smoke\nrows: ['3.8']\npretrain: {epochs: 8}\n"
+MANY = "base: smoke\nrows: ['2.3', '3.8', '4.3']\npretrain: {epochs: 6}\n"
+ORPHANS = 20 # seconds after which nothing is at work any more
+LEFTOVERS = re.compile(r'\.\d+-\d+\.|\.parsl$|\.sweep\.json$|checkpoint\.pt$|best-|error\.txt$|.*\.part\.npy$')
+UMASK = os.umask(0)
+os.umask(UMASK)
 
 
 class Sweep:
-    "The command, in a session of its own as in a terminal of its own; its processes are known by a mark in their environment."
+    "The command, in a session of its own as in a terminal of its own; its processes are known by their environment."
     def __init__(self, profile, out, tables, *more, log=None):
         self.mark, self.out = uuid.uuid4().hex, out
         env = {**ENV, 'PYTHONUTF8': '1', 'AFFECT_CORES': '1', 'KILLS_MARK': self.mark}
         command = [AFFECT, 'tables', '--profile', profile, '--tables', tables, '--out', out, '--workers', '1', *more]
         self.log = (log or out.parent)/f'{self.mark}.txt'
-        with open(self.log, 'wb') as f: self.process = subprocess.Popen([*map(str, command)], env=env, stdout=f, stderr=subprocess.STDOUT, start_new_session=True)
+        with open(self.log, 'wb') as f:
+            self.process = subprocess.Popen([*map(str, command)], env=env, stdout=f, stderr=subprocess.STDOUT,
+                                            start_new_session=True)
 
     @property
     def said(self): return self.log.read_text(encoding='utf-8', errors='replace')
@@ -57,10 +65,13 @@ def some(out, *patterns): return [f for p in patterns for f in out.glob(p)]
 def epochs(out, kind, n): return any(f.read_text().count('\n') > n for f in out.glob(f'runs/{kind}-*/log.csv'))
 
 
-def kernels(sweep): return [p for p in sweep.family() if 'ipykernel' in ' '.join(p.cmdline())]
+def called(sweep, word): return [p for p in sweep.family() if word in ' '.join(p.cmdline())]
 
 
-def workers(sweep): return [p for p in sweep.family() if 'spawn_main' in ' '.join(p.cmdline())]
+def kernels(sweep): return called(sweep, 'ipykernel')
+
+
+def workers(sweep): return called(sweep, 'spawn_main')
 
 
 def kill(processes):
@@ -69,32 +80,39 @@ def kill(processes):
         except psutil.NoSuchProcess: pass
 
 
-FAULTS = dict(KILL=lambda s: s.process.kill(), TERM=lambda s: s.process.terminate(), INT=lambda s: os.killpg(s.process.pid, signal.SIGINT), kernel=lambda s: kill(kernels(s)), worker=lambda s: kill(workers(s)[-1:]))
-STATUS = dict(KILL=(-9,), TERM=(130,), INT=(130,), kernel=(0, 2), worker=(0, 2))
+FAULTS = dict( # what strikes, and the exit status of a command that it has hit; 0: it had no more to do
+    KILL=(lambda s: s.process.kill(), -9),
+    TERM=(lambda s: s.process.terminate(), 130),
+    INT=(lambda s: os.killpg(s.process.pid, signal.SIGINT), 130),
+    kernel=(lambda s: kill(kernels(s)), 2),
+    worker=(lambda s: kill(workers(s)[-1:]), 2))
+ASKED = ('INT', 'TERM') # those that the command is to answer at once
 
 
 def soon(seconds):
-    "Whether that was soon, on a machine that has nothing else to do."
-    return seconds < 10 or os.getloadavg()[0] > 2 * os.cpu_count()
+    "Whether ten seconds would have been enough, had this been alone on the machine."
+    return seconds < 10 * max(1, os.getloadavg()[0] / os.cpu_count())
 
 
 def strike(sweep, fault):
-    "A fault, and what must hold after it."
-    FAULTS[fault](sweep)
+    "Whether a fault has hit, and what must hold after it."
+    how, status = FAULTS[fault]
+    how(sweep)
     began = time.time()
     try:
-        sweep.process.wait(600 if fault in ('kernel', 'worker') else 120)
-        took, status = time.time() - began, sweep.process.returncode
-        assert status in (*STATUS[fault], 0), f'{fault}: {status}\n{sweep.said}'
-        assert 'Traceback' not in sweep.said or fault == 'KILL', sweep.said
-        assert not sweep.left(), f'{fault}: {sweep.left()}'
-        return took
+        sweep.process.wait(120 if fault in ASKED else 600)
+        took, ended, said = time.time() - began, sweep.process.returncode, sweep.said
+        assert ended in (status, 0), f'{fault}: {ended}\n{said}'
+        assert 'Traceback' not in said or fault == 'KILL', said
+        assert not (left := sweep.left()), f'{fault}: {left}'
+        if ended and fault in ASKED: assert 'the same command continues' in said and soon(took), (fault, took, said)
+        return ended != 0
     finally: sweep.end()
 
 
-def finish(profile, out, tables, *more):
+def finish(*asked):
     "The same command up to its end."
-    sweep = Sweep(profile, out, tables, *more)
+    sweep = Sweep(*asked)
     try:
         assert sweep.process.wait(600) == 0, sweep.said
         assert not sweep.left()
@@ -104,17 +122,22 @@ def finish(profile, out, tables, *more):
 def numbers(out): return {f.name: f.read_bytes() for f in out.glob('tables/*.csv')}
 
 
+def results(out):
+    "What each run has come to, to the bit."
+    records = {f.parent.name: read_record(f.parent) for f in out.glob('runs/*/record.json')}
+    files = ('predictions.parquet', 'model.safetensors')
+    return {n: (r['metrics'], [r['files'].get(f) for f in files]) for n, r in records.items()}
+
+
 def check(out, whole):
+    "The numbers and the runs of an undisturbed sweep, a report, and nothing that is not finished or can't be read."
     assert numbers(out) == numbers(whole) and numbers(out)
-    assert {f.parent.name for f in out.glob('runs/*/record.json')} == {f.parent.name for f in whole.glob('runs/*/record.json')}
+    assert results(out) == results(whole)
     assert (out/'report.html').stat().st_size > 10_000
     left = [str(f.relative_to(out)) for f in out.rglob('*') if LEFTOVERS.match(f.name)]
     assert not left, left
     closed = [str(f) for f in out.rglob('*') if f.is_file() and f.stat().st_mode & 0o444 != 0o444 & ~UMASK]
     assert not closed, closed
-
-
-os.umask(UMASK := os.umask(0))
 
 
 @pytest.fixture(scope='module')
@@ -126,28 +149,73 @@ def few(tmp_path_factory):
 
 
 @pytest.fixture(scope='module')
-def whole(few):
-    "The folder of a sweep that nobody disturbed."
-    finish(few, few.parent/'out', '3')
+def both(few):
+    "Two commands that were begun at once, in one folder, and what they have said."
+    out = few.parent/'out'
+    two = Sweep(few, out, '3'), Sweep(few, out, '3')
+    try:
+        for s in two: assert s.process.wait(500) == 0, s.said
+        assert not [p for s in two for p in s.left()]
+    finally:
+        for s in two: s.end()
+    return [s.said for s in two]
+
+
+@pytest.fixture(scope='module')
+def whole(both, few):
+    "The folder of a sweep from which nothing was killed."
     return few.parent/'out'
 
 
-@pytest.mark.slow
+def test_two_sweeps_at_once(both, whole):
+    "The second waits for the first; each run is made once, and both tell the same rows."
+    made = [n for said in both for n in re.findall(r'^\[\d+/\d+, \d+ s\] (\S+)$', said, re.M)]
+    assert len(made) == len(set(made)) == 3 and set(made) == set(results(whole))
+    for n in made:
+        assert read_record(whole/'runs'/n)['name'] == n
+        assert json.loads((whole/'runs'/n/'run.ipynb').read_text(encoding='utf-8'))
+    waited = [said for said in both if 'another sweep is at work' in said]
+    for said in waited:
+        assert re.search(r'another sweep is at work in .* \(process \d+ on \S+, since \d{4}-.*\): waiting', said), said
+    rows = [sorted(re.findall(r'^  (3\.\S+) .* -?\d\.\d{4} +\[', said, re.M)) for said in both]
+    assert rows[0] == rows[1] == ['3.8']
+    check(whole, whole)
+
+
+def tuning(out): return some(out, 'runs/finetune-*/.code') and not some(out, 'runs/finetune-*/record.json')
+
+
 def test_five_kills(few, whole, tmp_path):
     "While the faces are drawn, in two trainings, as a kernel alone, and while the table's notebook is executed."
     out = tmp_path/'out'
-    moments = [('KILL', lambda s: some(out, 'data/.*-*.faces-*/*/*')), ('INT', lambda s: epochs(out, 'pretrain', 3)),
-               ('kernel', lambda s: some(out, 'runs/finetune-*/.code') and not some(out, 'runs/finetune-*/record.json') and kernels(s)),
-               ('TERM', lambda s: 'runs to make' in s.said and kernels(s)), ('KILL', lambda s: 'writing the tables' in s.said)]
+    moments = [('KILL', lambda s: some(out, 'data/.*-*.faces-*/*/*')),
+               ('INT', lambda s: epochs(out, 'pretrain', 3)),
+               ('kernel', lambda s: tuning(out) and kernels(s)),
+               ('TERM', lambda s: 'runs to make' in s.said and kernels(s)),
+               ('KILL', lambda s: 'writing the tables' in s.said)]
     for fault, moment in moments:
         sweep = Sweep(few, out, '3')
         try:
             assert sweep.wait_until(lambda: moment(sweep)), sweep.said
-            took = strike(sweep, fault)
+            assert strike(sweep, fault), f'{fault} came too late'
         finally: sweep.end()
-        if fault in ('INT', 'TERM'): assert 'the same command continues' in sweep.said and soon(took), (took, sweep.said)
     finish(few, out, '3')
     check(out, whole)
+
+
+def local(*more): return '--config', ROOT/'configs'/'local.py', *more
+
+
+def test_ctrl_c_under_a_configuration(few, whole, tmp_path):
+    "In a terminal it reaches all processes of the command's group, Parsl's go-between among them."
+    out = tmp_path/'out'
+    shutil.copytree(whole/'data', out/'data')
+    sweep = Sweep(few, out, '3', *local())
+    try:
+        assert sweep.wait_until(lambda: epochs(out, 'pretrain', 2)), sweep.said
+        assert strike(sweep, 'INT')
+    finally: sweep.end()
+    assert some(out, 'runs/pretrain-*/checkpoint.pt')
 
 
 @pytest.fixture
@@ -162,16 +230,7 @@ def disk(tmp_path):
     subprocess.run(['umount', '-l', folder], check=True)
 
 
-@pytest.mark.slow
-def test_ctrl_c_under_a_configuration(few, tmp_path):
-    "In a terminal it reaches all processes of the command's group, Parsl's go-between among them."
-    out = tmp_path/'out'
-    sweep = Sweep(few, out, '3', '--config', ROOT/'configs'/'local.py')
-    try:
-        assert sweep.wait_until(lambda: epochs(out, 'pretrain', 2)), sweep.said
-        took = strike(sweep, 'INT')
-    finally: sweep.end()
-    assert 'the same command continues' in sweep.said and soon(took) and some(out, 'runs/pretrain-*/checkpoint.pt'), (took, sweep.said)
+FULL = r'the disk of .* is full: free some space, the same command continues'
 
 
 def fills(few, disk, room):
@@ -181,7 +240,7 @@ def fills(few, disk, room):
     sweep = Sweep(few, disk/'out', '3', log=few.parent)
     try:
         status = sweep.process.wait(500)
-        assert status == 2 and re.search(r'the disk of .* is full: free some space, the same command continues', sweep.said) and 'Traceback' not in sweep.said, sweep.said
+        assert status == 2 and re.search(FULL, sweep.said) and 'Traceback' not in sweep.said, sweep.said
         assert not sweep.left()
     finally: sweep.end()
     filler.unlink()
@@ -202,27 +261,36 @@ def test_a_disk_that_fills_later(few, whole, disk, room):
     check(disk/'out', whole)
 
 
+def a_moment(rnd): return time.time() + rnd.choice([rnd.uniform(.5, 4), rnd.uniform(4, 25)])
+
+
+def struck_once(sweep, rnd, faults):
+    "The fault that has hit a sweep at a random moment; '': it missed; None: the sweep had ended before."
+    moment = a_moment(rnd)
+    try:
+        if not sweep.wait_until(lambda: time.time() > moment): return None
+        there = [f for f in faults if f not in ('kernel', 'worker') or dict(kernel=kernels, worker=workers)[f](sweep)]
+        fault = rnd.choice(there)
+        return fault if strike(sweep, fault) else ''
+    finally: sweep.end()
+
+
 @pytest.mark.slow
 def test_forty_kills(tmp_path):
-    "Faults of all kinds at random moments of whole sweeps, by threads and by worker processes."
-    (tmp_path/'many.yaml').write_text("base: smoke\npretrain: {epochs: 6}\n")
-    finish(tmp_path/'many.yaml', tmp_path/'whole', '1,2,3,4,5,6')
-    rnd, done, struck = random.Random(0), 0, []
-    while len(struck) < 40:
-        out = tmp_path/f'out-{done}'
-        processes = ('--config', ROOT/'configs'/'local.py') if done % 2 else ()
-        while len(struck) < 40:
-            fault = rnd.choice([f for f in FAULTS if f != 'worker' or processes])
-            sweep, moment = Sweep(tmp_path/'many.yaml', out, '1,2,3,4,5,6', *processes), time.time() + rnd.choice([rnd.uniform(.5, 4), rnd.uniform(4, 30)])
-            try:
-                if not sweep.wait_until(lambda: time.time() > moment): break # it has ended before
-                if fault in ('kernel', 'worker') and not dict(kernel=kernels, worker=workers)[fault](sweep): fault = 'KILL'
-                took = strike(sweep, fault)
-                assert fault not in ('INT', 'TERM') or soon(took), (fault, took)
-            finally: sweep.end()
-            struck.append(fault)
-        finish(tmp_path/'many.yaml', out, '1,2,3,4,5,6')
+    "Faults of all kinds at random moments of whole sweeps, by threads and by worker processes: forty that have hit."
+    profile, tables, rnd, hit, done = tmp_path/'many.yaml', '2,3,4', random.Random(0), [], 0
+    profile.write_text(MANY)
+    finish(profile, tmp_path/'whole', tables)
+    while len(hit) < 40:
+        out, more = tmp_path/f'out-{done}', local() if done % 2 else ()
+        faults = [f for f in FAULTS if f != 'worker' or more]
+        fault = ''
+        while len(hit) < 40 and fault is not None:
+            fault = struck_once(Sweep(profile, out, tables, *more), rnd, faults)
+            if fault: hit.append(fault)
+        finish(profile, out, tables)
         check(out, tmp_path/'whole')
         shutil.rmtree(out)
         done += 1
-    assert done >= 1 and len(struck) == 40
+    print(f'{len(hit)} faults in {done} sweeps: ' + ', '.join(f'{f} {hit.count(f)}' for f in FAULTS))
+    assert set(hit) == set(FAULTS)

@@ -56,18 +56,6 @@ def check(out, *commands):
     return told, there
 
 
-def test_two_sweeps_at_once(tmp_path):
-    out = tmp_path/'out'
-    both = Command(*TABLES, out), Command(*TABLES, out)
-    for c in both: assert c.wait() == 0, c.said
-    told, there = check(out, *both)
-    assert set(told) == there and all('FAILED' not in c.said for c in both)
-    waited = [c for c in both if 'another sweep is at work' in c.said]
-    if waited: assert re.search(r'another sweep is at work in .* \(process \d+ on \S+, since \d{4}-.*\): waiting until it ends', waited[0].said) and not made(waited[0])
-    rows = [sorted(re.findall(r'^  (3\.\S+) .* -?\d\.\d{4} +\[', c.said, re.M)) for c in both]
-    assert rows[0] == rows[1] and rows[0]
-
-
 @pytest.mark.slow
 def test_the_second_goes_on_when_the_first_is_killed(tmp_path):
     out = tmp_path/'out'

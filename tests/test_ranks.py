@@ -96,6 +96,7 @@ def test_two_processes_stop_and_go_on(alone, tmp_path):
         np.testing.assert_allclose(pred, alone[1], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_two_processes_average_their_weights_as_one(tmp_path):
     how = dict(ema=.8, loss='logit_adjusted', epochs=2)
     (tmp_path/'alone').mkdir(), (tmp_path/'two').mkdir()

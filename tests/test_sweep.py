@@ -201,6 +201,7 @@ def result(out, what='V'):
     return read_record(folder)['metrics'], pd.read_parquet(folder/'predictions.parquet'), log
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_after_kills(out, tmp_path):
     "Killed by SIGKILL, stopped by SIGTERM, and repeated: the same numbers as without."
     whole, killed = beside(out, tmp_path/'whole'), beside(out, tmp_path/'killed')
@@ -229,6 +230,7 @@ def test_a_run_goes_on_after_kills(out, tmp_path):
     pd.testing.assert_frame_equal(log, log2, check_exact=True)
 
 
+@pytest.mark.slow
 def test_the_curriculum_goes_on_in_its_third_stage(out, tmp_path):
     "Killed in stage 3 of 4: the same order of images, the same numbers."
     stages = ('train', '--tasks', 'CE', '--stage-epochs', '3 3 6 3', '--compound-share', '0 .2 .4 1', '--mixup', '--cutmix', '--profile', 'smoke', '--out')
