@@ -59,16 +59,18 @@ def _parse(path, lines, first, columns, names):
 
 def _parse_good(lines, columns, names):
     "The same of lines without a fault, all at once; None where one of them has any."
-    rows = [line.split(',') for line in lines]
-    if any(len(cells) != len(columns) + names for cells in rows): return None
-    if names and not all(_LISTED.fullmatch(cells[0]) for cells in rows): return None
-    try: x = np.array([float(cell) for cells in rows for cell in cells[names:]]).reshape(len(rows), -1)
+    last = len(columns) + names - 1
+    if any(line.count(',') != last for line in lines): return None
+    listed = [line.partition(',')[0] for line in lines] if names else []
+    if not all(map(_LISTED.fullmatch, listed)): return None
+    try: x = np.loadtxt(lines, delimiter=',', usecols=range(names, last + 1), comments=None, ndmin=2)
     except ValueError: return None
+    if len(x) != len(lines): return None
     for col, y in zip(columns, x.T):
         known = list(_CLASSES if col == 'expr' else _MARKS)
         good = (np.abs(y) <= 1) | (y == -5) if col in ('valence', 'arousal') else np.isin(y, known)
         if not good.all(): return None
-    return [cells[0] for cells in rows] if names else [], x
+    return listed, x
 
 def _parse_each(path, lines, first, columns, names):
     "The same line by line: the first that can't be used raises `InputError`."
@@ -107,10 +109,10 @@ def read_mtl_lines(
         raise InputError(f"{path}: there is no line under the header: get the file again from its source")
     names, x = _parse(path, lines[head:], 1 + head, NUMBERS, names=True)
     df = _without_sentinels(x, NUMBERS)
-    video, frame = zip(*map(split_name, names))
+    parts = [name.partition('/') for name in names] # of the form that `split_name` knows
     df.insert(0, 'image', names)
-    df.insert(1, 'video', video)
-    df.insert(2, 'frame', frame)
+    df.insert(1, 'video', [video for video, _, _ in parts])
+    df.insert(2, 'frame', [int(file.partition('.')[0]) for _, _, file in parts])
     return df
 
 # %% ../../nbs/data/aff_wild2.ipynb #c2847ddf

@@ -130,8 +130,9 @@ def with_images(
 ) -> pd.DataFrame: # the rows whose image exists, `image` being its path
     "Leave out rows without an image, with a warning; none left raise `InputError`."
     if not len(df): raise InputError(f"{root}: the list names no image that can be used: get it again from its source")
-    folders = dict.fromkeys(p.rpartition('/')[0] for p in df['image'])
-    there = df['image'].map(existing_images(root, folders).__contains__)
+    names = df['image'].tolist()
+    files = existing_images(root, dict.fromkeys(name.rpartition('/')[0] for name in names))
+    there = pd.Series([name in files for name in names], df.index)
     if not there.any():
         raise InputError(f"{root}: none of the {len(df):,} listed frames has an image here, the first would be "
                          f"{Path(root)/df['image'].iloc[0]}: give the folder that holds the images, or correct the "
