@@ -185,6 +185,16 @@ class Page:
 
     def drop(self, css, file):
         "Drop a file on an element, as a mouse would."
+        self._give(css, file, """
+            for (const kind of ['dragover', 'drop'])
+                target.dispatchEvent(new DragEvent(kind, {dataTransfer: data, bubbles: true, cancelable: true}))""")
+
+    def paste(self, css, file):
+        "Paste a file into an element, as the keyboard would."
+        self._give(css, file, "target.dispatchEvent(new ClipboardEvent('paste', {clipboardData: data, bubbles: true}))")
+
+    def _give(self, css, file, event):
+        "Hand a file of this machine over by a script of the page's."
         take = self.driver.execute_script("""
             const input = document.createElement('input');
             input.type = 'file';
@@ -195,8 +205,7 @@ class Page:
             const [target, input] = arguments, data = new DataTransfer();
             data.items.add(input.files[0]);
             input.remove();
-            for (const kind of ['dragover', 'drop']) target.dispatchEvent(new DragEvent(kind, {dataTransfer: data, bubbles: true, cancelable: true}))
-            """, self.find(css), take)
+            """ + event, self.find(css), take)
 
     def shot(self, name):
         "Keep a picture of the page: runs/browser/<test>-<name>.png."

@@ -7,6 +7,7 @@ import nbformat, pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from affect_nb.explore.serve import copy_explorers
+from affect_nb.runs.profile import SHIPPED
 from browser import HERE, end, free_port, start, wait_for
 
 pytestmark = pytest.mark.browser
@@ -99,6 +100,17 @@ def test_try_a_dropped_picture(page, faces):
     page.shot('answered')
     page.size(390, 1400)
     page.shot('on a phone')
+
+
+def test_try_a_pasted_picture_and_two_models(page, faces):
+    "The second model is named beside the first, and both answer."
+    page.open('try')
+    page.type('Second', str(SHIPPED))
+    page.paste('.affect-drop', faces/'smile.jpg')
+    said = page.wait('smile.jpg: 1 face', 120)
+    for title in ("\nthe package's model\n", '\nencoder\n'): assert title in said, said
+    assert said.count('Face 1 (found') == 3, said # the two, and the example below
+    page.shot('two models')
 
 
 def test_try_a_video_that_jumps(page, faces):
