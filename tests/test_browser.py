@@ -155,7 +155,7 @@ def test_jupyterlab_runs_all(page, tmp_path):
         page.click('.lm-Menu-itemLabel', 'Run All Cells')
         page.wait('now 0 a in explore', 120)
         page.set_slider('ratio', 3)
-        page.wait('now 3 a')
+        assert 'Jupyter news' not in page.wait('now 3 a')
         page.shot('run')
     finally: left = end(process)
     assert not left

@@ -88,6 +88,7 @@ def serve_app(
 
 # %% ../../nbs/explore/widgets/serve.ipynb #1d14900f
 _START = 'start.ipynb' # the page to begin with
+_SETTINGS = PACKAGE/'explore'/'settings' # of JupyterLab: it asks nobody about news
 _QUIET = 'jupyterlab.handlers.announcements.NeverCheckForUpdate'
 
 def serve_lab(
@@ -108,4 +109,4 @@ def serve_lab(
         f'--ServerApp.port={port}', '--ServerApp.port_retries=0', f'--IdentityProvider.token={token}',
         f'--ServerApp.open_browser={browser}', '--ServerApp.log_level=ERROR', '--ServerApp.allow_root=True',
         '--LabApp.log_level=ERROR', '--LabApp.news_url=None', f'--LabApp.check_for_updates_class={_QUIET}',
-        '--LabApp.extension_manager=readonly']) # nothing is fetched
+        '--LabApp.extension_manager=readonly', f'--LabApp.app_settings_dir={_SETTINGS}']) # nothing is fetched
