@@ -21,7 +21,7 @@ from typing import Annotated
 import typer
 
 from .command import Commands
-from .files import InputError, parse_yaml
+from .files import InputError, parse_yaml, read_text
 
 # %% ../nbs/cli.ipynb #33b4d1e9
 def _version(asked:bool):
@@ -125,7 +125,7 @@ def _report(sweep, made):
     "Write the report, unless it is there; say where everything is, and which rows failed."
     report, made_of = Path(sweep.out)/'report.html', Path(sweep.out)/'tables'/'.report'
     now = '\n'.join([f'with_faces={sweep.with_faces}', *(f'{t.name} {t.digest}' for t in made)])
-    if not (report.is_file() and made_of.is_file() and made_of.read_text(encoding='utf-8') == now):
+    if not (report.is_file() and made_of.is_file() and read_text(made_of) == now):
         from affect_nb.report.report import write_report
         print('writing the report')
         made_of.unlink(missing_ok=True)

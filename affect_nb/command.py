@@ -8,11 +8,12 @@ Docs: https://affect-nb.github.io/affect_nb/command.html.md"""
 __all__ = ['UsageError', 'check_words', 'usage', 'Commands']
 
 # %% ../nbs/command.ipynb #1f8d798f
-import io, logging, re, signal, sys, threading
+import io, logging, re, sys, threading
 
 import typer
 
 from .files import InputError, plain_warnings
+from .sweep.job import heard, heed
 
 # %% ../nbs/command.ipynb #9bf9bf45
 _NAME = 255 # bytes that a file's name has at most, on all systems
@@ -92,8 +93,7 @@ class Commands(typer.core.TyperGroup):
         plain_warnings()
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(line_buffering=True) # progress, also into a file
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, signal.default_int_handler)
+        if threading.current_thread() is threading.main_thread(): heed()
         return self._told(lambda: super(Commands, self).invoke(ctx))
 
     def _told(self, step):
@@ -106,6 +106,7 @@ class Commands(typer.core.TyperGroup):
         except BrokenPipeError: raise
         except OSError as e: said, status = _of_the_system(e), 2
         except KeyboardInterrupt:
+            heard()
             # what is left of an executing notebook has nothing to say
             logging.getLogger('asyncio').setLevel(logging.CRITICAL)
             said, status = 'interrupted; the same command continues', 130

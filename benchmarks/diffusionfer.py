@@ -1,13 +1,14 @@
 """The model for real faces in the package, on faces that it has not seen: 1,285 generated ones (DiffusionFER, CC0).
 
-    python -W ignore benchmarks/diffusionfer.py ROOT/s_aff_wild2 [--inner] [--write FILE]
+    python -W ignore benchmarks/diffusionfer.py ROOT/s_aff_wild2 [--inner] [--write FILE] [--fine-tune]
 
 Five outer folds in `folds_diffusionfer.csv` (seed 0, near-duplicates together). Crops are aligned as `affect predict`
 does it; the trunk is EfficientNet-Lite0 with ImageNet's weights, the rest is trained by the package's own learner
 (`infer.default`). The number of epochs is chosen once for each outer fold, on one fold of its training part (seed 0);
 then the whole training part is trained for that many, with three seeds. Scores are of all outer folds together: CCC of
 V and A, accuracy of seven expressions, macro F1. The floor is a linear model on the trunk's usual features.
---inner: only the inner folds, to compare recipes. --write: the figures of the model's card, as JSON."""
+--inner: only the inner folds, to compare recipes. --write: the figures of the model's card, as JSON.
+--fine-tune: instead, all layers of EfficientNet-Lite0 are trained for V, A and EXPR, on the same folds."""
 import argparse, json, tempfile, time
 from pathlib import Path
 
@@ -20,13 +21,16 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from affect_nb.data.aff_wild2 import read_aff_wild2
+from affect_nb.data.loaders import Augment, WindowDataset, Windows
 from affect_nb.frames import targets
 from affect_nb.infer.default import (BROWS, DRAWN_VIEWS, EPOCHS, LEARNT, crops_of, drawn_faces, squeeze_views, squeezed,
                                      train_faces, trunk_weights, view, view_maps, without_brows)
 from affect_nb.labels import AUS, EXPRS, OUTPUTS
+from affect_nb.models.affect import AffectModel
 from affect_nb.models.encoder import create_encoder
 from affect_nb.models.grid import face_grid
 from affect_nb.train.intervals import bootstrap, combine
+from affect_nb.train.learner import affect_learner, fit_affect
 from affect_nb.train.metrics import ccc
 
 FILE = Path(__file__).with_name('folds_diffusionfer.csv')
@@ -67,6 +71,8 @@ def linear(crops, df, fold):
         pred['EXPR'][np.ix_(te, m.classes_.astype(int))] = m.predict_proba(x[te])
     return dict(V=ccc(pred['V'][:, 0], y[:, 0]), A=ccc(pred['A'][:, 0], y[:, 1]), EXPR=right(pred, y).mean())
 
+def best_epochs(log): return int(log[['ccc_v', 'ccc_a', 'f1_expr']].mean(axis=1).idxmax()) + 1
+
 def inner(encoder, df, maps, drawn, fold, k):
     "Epochs for outer fold `k`, by one fold of its training part, and the log of that training."
     valid = (k + 1) % 5
@@ -74,7 +80,7 @@ def inner(encoder, df, maps, drawn, fold, k):
     made, x = squeezed(encoder, maps, train)
     more = drawn[0], squeeze_views(made, drawn[1])
     log = train_faces(made, df, x, train, np.flatnonzero(fold == valid), TASKS, seed=0, more=more)[2]
-    return int(log[['ccc_v', 'ccc_a', 'f1_expr']].mean(axis=1).idxmax()) + 1, log
+    return best_epochs(log), log
 
 def outer(encoder, df, maps, drawn, fold, epochs):
     "Predictions of every face by models that have not seen it, for each seed."
@@ -100,13 +106,13 @@ def accuracy(preds, df, y, draws=1000):
 def figures(preds, df):
     "Every score: mean of the seeds, its interval over groups of near-duplicates, and each seed's."
     y, found = targets(df), {}
-    for t in TASKS:
+    for t in preds[0]:
         parts = [bootstrap(p, y, df['group'], t) for p in preds]
         whole = combine(parts)
         found[whole.metric] = dict(score=whole.score, present=whole.present, lo=whole.lo, hi=whole.hi,
                                    seeds=[p.score for p in parts])
     found[ACCURACY] = accuracy(preds, df, y)
-    return found, per_class(preds, df, y)
+    return found, per_class(preds, df, y) if 'AU' in preds[0] else None
 
 def f1(said, true): return 2 * (said & true).sum() / max((said.sum() + true.sum()), 1)
 
@@ -132,6 +138,42 @@ def show(found):
         of = '' if abs(s.get('present', s['score']) - s['score']) < 5e-4 else f", of the classes that occur {s['present']:.3f}"
         print(f"{name}: {s['score']:.3f}{of} [{s['lo']:.3f}, {s['hi']:.3f}], seeds "
               + ' '.join(f'{x:.3f}' for x in s['seeds']), flush=True)
+
+MOST, SIDE, RATE, DECAY = 6, 128, 2e-3, .8 # epochs at most, pixels, rate of the heads, factor from block to block
+AUGMENT = Augment(crop=.85, rotation=6, brightness=.3, contrast=.3, saturation=.3)
+
+def tuned(df, train, valid, epochs, seed):
+    "All layers trained; predictions of `valid` after the last epoch, and the log."
+    torch.manual_seed(seed)
+    encoder = create_encoder(trunk_weights(), img_size=SIDE, drop_path=.1)
+    def images(rows, aug=None):
+        part = df.iloc[rows].reset_index(drop=True)
+        return part, WindowDataset(part, Windows(part), SIDE, encoder.mean, encoder.std, aug, seed=seed)
+    new, known = images(valid)
+    learn = affect_learner(AffectModel(encoder, ['V', 'A', 'EXPR'], dropout=.2), images(train, AUGMENT)[1], known,
+                           batch_size=64, seed=seed)
+    with tempfile.TemporaryDirectory() as folder:
+        found = fit_affect(learn, new, folder, epochs, RATE, DECAY, 'last', schedule='cosine', seed=seed)
+    return {t: found.predictions(t) for t in ('V', 'A', 'EXPR')}, pd.DataFrame(found.history.rows)
+
+def fine_tune(root, seeds=SEEDS):
+    "Epochs by one inner fold for each outer one, then the outer folds with several seeds."
+    began = time.time()
+    df, fold = folds_of(read_aff_wild2(root))
+    preds = [{t: np.zeros((len(df), OUTPUTS[t]), np.float32) for t in ('V', 'A', 'EXPR')} for _ in seeds]
+    for k in range(5):
+        valid = (k + 1) % 5
+        log = tuned(df, np.flatnonzero((fold != k) & (fold != valid)), np.flatnonzero(fold == valid), MOST, 0)[1]
+        epochs = best_epochs(log)
+        print(f'fold {k}: {epochs} of {MOST} epochs; inside {log.iloc[epochs - 1].to_dict()}', flush=True)
+        for seed, pred in zip(seeds, preds):
+            test = np.flatnonzero(fold == k)
+            for t, p in tuned(df, np.flatnonzero(fold != k), test, epochs, seed)[0].items(): pred[t][test] = p
+        done = np.isin(fold, range(k + 1))
+        y = targets(df[done])
+        print({t: round(float(np.mean([ccc(p[t][done, 0], y[:, c]) for p in preds])), 3) for c, t in enumerate('VA')},
+              f'({time.time() - began:.0f} s)', flush=True)
+    show(figures(preds, df)[0])
 
 def main(root, only_inner, write):
     began = time.time()
@@ -164,5 +206,7 @@ if __name__ == '__main__':
     p.add_argument('root')
     p.add_argument('--inner', action='store_true')
     p.add_argument('--write')
+    p.add_argument('--fine-tune', action='store_true')
     a = p.parse_args()
-    main(a.root, a.inner, a.write)
+    if a.fine_tune: fine_tune(a.root)
+    else: main(a.root, a.inner, a.write)

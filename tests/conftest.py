@@ -23,10 +23,11 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture
 def here(capfd):
     "The command, called in this process, which has the imports behind it."
-    before = signal.getsignal(signal.SIGTERM)
+    taken = [getattr(signal, name) for name in ('SIGINT', 'SIGTERM', 'SIGHUP', 'SIGALRM') if hasattr(signal, name)]
+    before = [signal.getsignal(s) for s in taken]
     def call(*args):
         with pytest.raises(SystemExit) as end: app([*map(str, args)])
         out, err = capfd.readouterr()
         return SimpleNamespace(returncode=end.value.code, stdout=out, stderr=err)
     yield call
-    signal.signal(signal.SIGTERM, before)
+    for s, handler in zip(taken, before): signal.signal(s, handler)

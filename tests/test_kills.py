@@ -18,6 +18,11 @@ UMASK = os.umask(0)
 os.umask(UMASK)
 
 
+def hears():
+    "What a terminal starts hears of Ctrl-C and of its end; what a script starts in the background does not."
+    for s in (signal.SIGINT, signal.SIGHUP): signal.signal(s, signal.SIG_DFL)
+
+
 class Sweep:
     "The command, in a session of its own as in a terminal of its own; its processes are known by their environment."
     def __init__(self, profile, out, tables, *more, log=None):
@@ -27,7 +32,7 @@ class Sweep:
         self.log = (log or out.parent)/f'{self.mark}.txt'
         with open(self.log, 'wb') as f:
             self.process = subprocess.Popen([*map(str, command)], env=env, stdout=f, stderr=subprocess.STDOUT,
-                                            start_new_session=True)
+                                            start_new_session=True, preexec_fn=hears)
 
     @property
     def said(self): return self.log.read_text(encoding='utf-8', errors='replace')
@@ -84,9 +89,10 @@ FAULTS = dict( # what strikes, and the exit status of a command that it has hit;
     KILL=(lambda s: s.process.kill(), -9),
     TERM=(lambda s: s.process.terminate(), 130),
     INT=(lambda s: os.killpg(s.process.pid, signal.SIGINT), 130),
+    HUP=(lambda s: os.killpg(s.process.pid, signal.SIGHUP), 130), # the terminal is closed
     kernel=(lambda s: kill(kernels(s)), 2),
     worker=(lambda s: kill(workers(s)[-1:]), 2))
-ASKED = ('INT', 'TERM') # those that the command is to answer at once
+ASKED = ('INT', 'TERM', 'HUP') # those that the command is to answer at once
 
 
 def soon(seconds):
@@ -100,7 +106,8 @@ def strike(sweep, fault):
     how(sweep)
     began = time.time()
     try:
-        sweep.process.wait(120 if fault in ASKED else 600)
+        try: sweep.process.wait(120 if fault in ASKED else 600)
+        except subprocess.TimeoutExpired: pytest.fail(f'{fault}: nothing has ended\n{sweep.said}')
         took, ended, said = time.time() - began, sweep.process.returncode, sweep.said
         assert ended in (status, 0), f'{fault}: {ended}\n{said}'
         assert 'Traceback' not in said or fault == 'KILL', said
@@ -261,17 +268,22 @@ def test_a_disk_that_fills_later(few, whole, disk, room):
     check(disk/'out', whole)
 
 
-def a_moment(rnd): return time.time() + rnd.choice([rnd.uniform(.5, 4), rnd.uniform(4, 25)])
+def later(sweep, rnd):
+    "Whether a command is still at work at a random moment, soon or not so soon."
+    moment = time.time() + rnd.choice([rnd.uniform(.5, 4), rnd.uniform(4, 20)])
+    return sweep.wait_until(lambda: time.time() > moment)
 
 
-def struck_once(sweep, rnd, faults):
-    "The fault that has hit a sweep at a random moment; '': it missed; None: the sweep had ended before."
-    moment = a_moment(rnd)
+def struck(sweep, rnd, processes):
+    "The faults that have hit a sweep: one that it goes on after, perhaps, and one that ends it; None: it had ended."
+    hit, weak = [], rnd.choice(['', 'kernel', 'worker' if processes else 'kernel'])
     try:
-        if not sweep.wait_until(lambda: time.time() > moment): return None
-        there = [f for f in faults if f not in ('kernel', 'worker') or dict(kernel=kernels, worker=workers)[f](sweep)]
-        fault = rnd.choice(there)
-        return fault if strike(sweep, fault) else ''
+        if not later(sweep, rnd): return None
+        if weak: FAULTS[weak][0](sweep)
+        if not weak or later(sweep, rnd): hit.append(rnd.choice(['KILL', *ASKED]))
+        if hit and not strike(sweep, hit[0]): hit = []
+        assert hit or sweep.process.returncode in (0, 2) and not sweep.left(), sweep.said
+        return hit + ([weak] if weak and 'FAILED' in sweep.said else [])
     finally: sweep.end()
 
 
@@ -282,12 +294,10 @@ def test_forty_kills(tmp_path):
     profile.write_text(MANY)
     finish(profile, tmp_path/'whole', tables)
     while len(hit) < 40:
-        out, more = tmp_path/f'out-{done}', local() if done % 2 else ()
-        faults = [f for f in FAULTS if f != 'worker' or more]
-        fault = ''
-        while len(hit) < 40 and fault is not None:
-            fault = struck_once(Sweep(profile, out, tables, *more), rnd, faults)
-            if fault: hit.append(fault)
+        out, more, found = tmp_path/f'out-{done}', local() if done % 2 else (), []
+        while len(hit) < 40 and found is not None:
+            found = struck(Sweep(profile, out, tables, *more), rnd, more)
+            hit += found or []
         finish(profile, out, tables)
         check(out, tmp_path/'whole')
         shutil.rmtree(out)

@@ -9,14 +9,13 @@ __all__ = ['CORRECTABLE', 'CORRECTION', 'label_text', 'parse_label', 'image_name
            'write_corrections', 'correct']
 
 # %% ../../nbs/data/corrections.ipynb #df5a296f
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np, pandas as pd
 
 from .table import multi_hot
-from ..files import InputError, read_cells, write_text
+from ..files import InputError, read_cells, to_csv, unguarded, write_text
 from ..labels import AUS, BASIC, EXPRS
 
 # %% ../../nbs/data/corrections.ipynb #5aca83c1
@@ -94,7 +93,7 @@ def read_corrections(
         at = f'{path}, line {line}'
         if len(row) != len(CORRECTION):
             raise InputError(f"{at}: {len(row)} columns instead of {len(CORRECTION)}: correct the line or delete it")
-        row = dict(zip(CORRECTION, map(str.strip, row)))
+        row = {c: unguarded(x.strip()) for c, x in zip(CORRECTION, row)}
         if row['label'] not in CORRECTABLE:
             raise InputError(f"{at}: no label '{row['label'][:40]}' can be corrected: choose from "
                              f"{', '.join(CORRECTABLE)}")
@@ -108,9 +107,7 @@ def write_corrections(
     rows:pd.DataFrame, # the columns `CORRECTION`, text
 ) -> None:
     "Write a table of corrections, whole or not at all; a place that can't be written to raises `InputError`."
-    text = io.StringIO()
-    rows[list(CORRECTION)].to_csv(text, index=False, lineterminator='\n')
-    write_text(file, text.getvalue())
+    write_text(file, to_csv(rows[list(CORRECTION)]))
 
 # %% ../../nbs/data/corrections.ipynb #e8879fd9
 def correct(

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from .frames_of_run import project_behind
 from ..infer.analyzer import Analyzer
 from ..infer.chain import DEFAULT, Chain, resize
-from ..files import InputError
+from ..files import InputError, read_text
 from ..labels import AU_NAMES, AUS, EXPRS
 from ..data.images import read_image
 
@@ -150,7 +150,7 @@ def what_it_has_seen(
 ) -> str: # Markdown
     "What a model has learnt from, and how good it was found to be."
     card = Path(chain.folder)/'README.md'
-    if card.is_file(): return _sections(card.read_text(encoding='utf-8'), 'What it has seen', 'Training', 'How good')
+    if card.is_file(): return _sections(read_text(card), 'What it has seen', 'Training', 'How good')
     data = chain.about.get('data')
     if not data: return 'Nothing is recorded of its training.'
     frames = ', '.join(f'{n:,} {split}' for split, n in data['frames'].items())

@@ -17,7 +17,8 @@ from pathlib import Path
 import ipywidgets as widgets
 from fastcore.basics import patch
 
-from ..files import InputError
+from ..files import InputError, read_lines
+from ..runs.privacy import read_notebook
 from ..runs.profile import ASKED, RUNS, find_out, read_profile, resolve
 from ..runs.record import read_error, read_pruned, read_record
 from ..sweep.progress import duration
@@ -31,10 +32,11 @@ def read_log(
     folder:str|Path, # of a run
 ) -> list: # of dictionaries: `epoch`, `train_loss`, scores such as `ccc_v`, `seconds`; [] before the first epoch
     "The epochs of a run that have ended."
-    try: lines = (Path(folder)/'log.csv').read_text(encoding='utf-8').splitlines()
-    except OSError: return []
-    rows = [{k: float(v) if v else float('nan') for k, v in row.items()} for row in csv.DictReader(lines)]
-    return [row | dict(epoch=int(row['epoch'])) for row in rows]
+    try:
+        lines = csv.DictReader(read_lines(Path(folder)/'log.csv'))
+        rows = [{k: float(v or 'nan') for k, v in row.items()} for row in lines]
+        return [row | dict(epoch=int(row['epoch'])) for row in rows]
+    except (ValueError, TypeError, KeyError, OverflowError, csv.Error): return [] # none yet, or damaged
 
 @dataclass
 class RunState:
@@ -53,9 +55,10 @@ class RunState:
 # %% ../../nbs/explore/widgets/live.ipynb #84f0b34f
 def _called(folder):
     "The kind of a run and the parameters it was called with, from its notebook."
-    try: said = json.loads((folder/'run.ipynb').read_text(encoding='utf-8'))['metadata']['papermill']
-    except (OSError, ValueError, KeyError): return '', {}
-    return Path(said['input_path'].replace('\\', '/')).stem, said['parameters']
+    try:
+        said = read_notebook(folder/'run.ipynb')['metadata']['papermill']
+        return Path(said['input_path'].replace('\\', '/')).stem, dict(said['parameters'])
+    except (ValueError, KeyError, TypeError, AttributeError): return '', {}
 
 def _planned(kind, call):
     "The parameters that a run will have; {} where they can't be told."

@@ -19,7 +19,7 @@ from fastcore.basics import patch
 
 from .frames_of_run import FramesOfRun, frame_errors
 from .live import LiveCurves, as_picture, describe_curves, plot_curves, read_log, run_state
-from ..files import InputError
+from ..files import InputError, read_csv
 from ..labels import TASKS
 from ..runs.profile import find_out, notebook
 from ..runs.record import Record, code_digest, read_predictions, read_record, run_folder
@@ -33,7 +33,7 @@ from ..train.metrics import METRICS
 # %% ../../nbs/explore/widgets/runs.ipynb #c237cf85
 def _read_table(file):
     "A table's lines, with the id of each: '3.11', or 'mine:fused' for a user's table."
-    df = pd.read_csv(file, dtype=str, keep_default_na=False)
+    df = read_csv(file, dtype=str, keep_default_na=False)
     number = file.stem.removeprefix('table_')
     return df.assign(id=(f'{number}.' if number.isdigit() else f'{file.stem}:') + df['row'])
 

@@ -18,7 +18,7 @@ from IPython.display import HTML
 
 from .live import run_state
 from .serve import EXPLORERS
-from ..files import InputError
+from ..files import InputError, read_csv, read_json
 from ..runs.privacy import read_notebook
 from ..runs.profile import ABLATIONS, find_out, notebook
 
@@ -88,8 +88,8 @@ _VERDICTS = 'agrees', 'contradicted', 'undecided'
 
 def _verdicts_of(file):
     "How many claims of a table agree, are contradicted, are undecided."
-    try: said = pd.read_csv(file, dtype=str, keep_default_na=False)['verdict']
-    except (OSError, KeyError, ValueError): return dict.fromkeys(_VERDICTS, 0)
+    try: said = read_csv(file, dtype=str, keep_default_na=False)['verdict']
+    except (InputError, KeyError): return dict.fromkeys(_VERDICTS, 0)
     return {v: int(said.str.startswith(v).sum()) for v in _VERDICTS}
 
 def read_tables_made(
@@ -98,8 +98,8 @@ def read_tables_made(
     "How far the tables of an output folder are."
     folder, lines = find_out(out)/'tables', []
     for source in sorted(ABLATIONS.glob('table_*.ipynb')):
-        try: rows = len(json.loads((folder/f'{source.stem}.json').read_text(encoding='utf-8'))['rows']) - 1
-        except (OSError, ValueError, KeyError): rows = 0
+        try: rows = len(read_json(folder/f'{source.stem}.json')['rows']) - 1
+        except (InputError, KeyError, TypeError): rows = 0
         made = _verdicts_of(folder/f'{source.stem}_claims.csv') if rows else dict.fromkeys(_VERDICTS, 0)
         lines.append(dict(table=source.stem, rows=rows) | made)
     return pd.DataFrame(lines)

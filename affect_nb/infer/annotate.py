@@ -14,8 +14,8 @@ from pathlib import Path
 
 import cv2, numpy as np, pandas as pd
 
-from ..files import InputError, write_atomically
-from .media import VideoFile, shown
+from ..files import InputError, open_file, write_atomically
+from .media import VideoFile, open_media, shown
 from ..labels import AUS, EXPRS
 
 # %% ../../nbs/infer/annotate.ipynb #c2b12dbe
@@ -82,8 +82,8 @@ class _Sound:
     "The sound of a video on its way into another one."
     def __init__(self, path, container, zero):
         import av
-        self.file = open(path, 'rb')
-        self.source = av.open(self.file)
+        self.file = open_file(path)
+        self.source = open_media(self.file)
         self.out, self.zero, self.ready = container.add_stream('libopus', rate=48_000), zero, None
         self.resampler = av.AudioResampler(format='s16', layout='stereo', rate=48_000, frame_size=960)
         self.container, self.frames = container, self._all()

@@ -17,7 +17,8 @@ import numpy as np, pandas as pd, pyarrow as pa, pyarrow.parquet as pq
 from fastcore.basics import patch
 
 import affect_nb
-from ..files import Damaged, InputError, write_atomically
+from ..files import Damaged, InputError, open_file, parse_json, read_csv, read_npz, read_parquet, to_csv
+from ..files import write_atomically
 from .analyzer import Analyzer
 from .media import find_sources, shown
 from ..labels import AU_NAMES, AUS, EXPRS
@@ -80,13 +81,18 @@ def check_answers(
     if out.suffix not in ('.parquet', '.csv'):
         raise InputError(f"{out}: answers are written as .parquet or .csv: name it so")
     if not out.exists(): return out
-    try:
-        if out.suffix == '.parquet': head = pq.read_schema(out).names
-        else: head = pd.read_csv(out, nrows=0).columns.tolist()
-    except (OSError, ValueError, pa.ArrowException): head = []
+    head = _columns(out)
     if head[:2] != ['source', 'frame'] or 'detection_score' not in head:
         raise InputError(f"{out} is there, and is no table of answers: choose another name with --out")
     return out
+
+def _columns(out):
+    "The names of the columns of a file; []: it is no table."
+    with open_file(out) as f:
+        try:
+            if out.suffix == '.parquet': return pq.read_schema(f).names
+            return f.readline(10_000).decode().strip().split(',')
+        except (OSError, ValueError, pa.ArrowException): return []
 
 _TEXT, _WHOLE = ('source', 'expr', 'compound', 'flag'), ('frame', 'person')
 
@@ -110,11 +116,13 @@ class _Pieces:
 
     def _read(self, plan):
         "Go on with what is there."
+        file = self.folder/'note.npz'
         try:
-            with np.load(self.folder/'note.npz', allow_pickle=False) as z:
-                note, arrays = json.loads(str(z['note'])), {k: z[k] for k in z.files if k != 'note'}
-        except (OSError, ValueError, KeyError):
-            raise Damaged(f"{self.folder}: its note can't be read: remove the folder, and begin again") from None
+            arrays = read_npz(file)
+            note = parse_json(str(arrays.pop('note')), file)
+        except (InputError, KeyError): note = None
+        if not isinstance(note, dict) or note.keys() != self.note.keys():
+            raise Damaged(f"{file} can't be read: remove the folder, and begin again")
         if note['plan'] != plan:
             raise InputError(f"{self.folder} holds answers to something else, unfinished: finish that command, remove "
                              f"the folder, or choose another name with --out")
@@ -123,10 +131,15 @@ class _Pieces:
 
     def file(self, block, piece): return self.folder/f'{block:06}-{piece:06}.parquet'
 
+    def read(self, file):
+        "A piece, as it was written."
+        try: return read_parquet(file)
+        except InputError: raise Damaged(f"{file} can't be read: remove the folder, and begin again") from None
+
     def add(self, rows, **note):
         "Keep a piece, then the note that it is kept."
         pq_file = self.file(self.note['block'], self.note['piece'])
-        write_atomically(pq_file, lambda f: pq.write_table(_as_arrow(rows), f))
+        write_atomically(pq_file, lambda f: pq.write_table(_as_arrow(rows), f, write_page_checksum=True))
         self.keep(piece=self.note['piece'] + 1, **note)
 
     def keep(self, **note):
@@ -148,11 +161,11 @@ def finish(self:_Pieces, analyzer, neutral):
     def write(file):
         writer = None
         for files in self.all():
-            shifts = _shifts(files) if neutral else {}
+            shifts = _shifts(map(self.read, files)) if neutral else {}
             for f in files:
-                df = _shifted(pd.read_parquet(f), shifts, analyzer.chain.thresholds)
+                df = _shifted(self.read(f), shifts, analyzer.chain.thresholds)
                 if file.suffix == '.csv':
-                    df.to_csv(file, mode='a', header=not file.exists(), index=False, float_format='%.6g')
+                    _append(file, to_csv(df, header=not file.exists(), float_format='%.6g'))
                     continue
                 table = _as_arrow(df)
                 writer = writer or pq.ParquetWriter(file, table.schema)
@@ -161,9 +174,13 @@ def finish(self:_Pieces, analyzer, neutral):
     write_atomically(self.out, write)
     shutil.rmtree(self.folder)
 
-def _shifts(files):
+def _append(file, text):
+    "Put lines at the end of a file."
+    with open(file, 'a', encoding='utf-8', newline='') as f: f.write(text)
+
+def _shifts(pieces):
     "Of each person of a video."
-    df = pd.concat([pd.read_parquet(f) for f in files])
+    df = pd.concat(list(pieces))
     return {key: neutral_shift(rows) for key, rows in df[df['time_s'].notna()].groupby(['source', 'person'])}
 
 def _shifted(df, shifts, thresholds):
@@ -212,9 +229,9 @@ class Answered:
 
     def table(self) -> pd.DataFrame:
         "What is in the file."
-        if self.out.suffix == '.parquet': return pd.read_parquet(self.out)
+        if self.out.suffix == '.parquet': return read_parquet(self.out)
         missing = {c: [''] for c in ('time_s', 'detection_score', 'outside')}
-        return pd.read_csv(self.out, keep_default_na=False, na_values=missing)
+        return read_csv(self.out, self.out.stat().st_size, keep_default_na=False, na_values=missing)
 
     def __str__(self):
         c = self.counts

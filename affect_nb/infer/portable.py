@@ -23,8 +23,8 @@ from .chain import Chain
 from .upstream import encoder_digest
 from ..labels import AUS, TASKS
 from ..models.affect import AffectConfig, create_model
-from ..models.encoder import (Checked, EncoderConfig, Preprocessing, create_encoder, load_strict,
-                                      read_checkpoint, read_config)
+from ..models.encoder import (Checked, EncoderConfig, Preprocessing, check_described, create_encoder,
+                                      load_strict, most_numbers, read_checkpoint, read_config)
 from ..plugins import check_allowed
 from ..runs.privacy import hide_in, path_hider
 from ..runs.record import Record, file_digest, read_record
@@ -63,8 +63,8 @@ class ChainConfig(Checked):
     "The `config.json` of a saved chain."
     kind: Literal['Chain']
     format: Literal[1]
-    encoders: list[SavedEncoder] = Field(min_length=1)
-    models: list[SavedModel] = Field(min_length=1)
+    encoders: list[SavedEncoder] = Field(min_length=1, max_length=32)
+    models: list[SavedModel] = Field(min_length=1, max_length=32)
     frame_interval: float|None # frames from one that was learnt from to the next; None: single pictures, or not known
     crop: Annotated[int, Field(ge=1, le=1024)]|None # side of the aligned crops that were learnt from, pixels; None: 112
     post: dict[Literal[TASKS], Fitted]
@@ -142,11 +142,11 @@ def _check_files(folder, files):
         if file.stat().st_size != was.bytes or file_digest(file) != was.sha256:
             raise InputError(f"{file} has changed since the model was saved: copy the whole folder again")
 
-def _encoder(saved, allow, where):
+def _encoder(saved, allow, where, most):
     "An encoder with random weights; code that nobody allowed is not followed."
     check_allowed(saved.config.encoder, allow, where)
     c = saved.config
-    return create_encoder(c.encoder, c.img_size, c.drop_path, load=False)
+    return create_encoder(c.encoder, c.img_size, c.drop_path, load=False, most=most)
 
 def read_bundle(
     folder:str|Path, # of `write_bundle`
@@ -157,14 +157,20 @@ def read_bundle(
     where, values = folder/'config.json', read_config(folder, 'Chain')
     c = ChainConfig.read(values, where)
     _check_files(folder, c.files)
-    encoders = [_encoder(e, allow, where) for e in c.encoders]
-    models = [create_model(m['config'], where, allow) for m in values['models']]
+    encoders, models, state = [], [], read_checkpoint(folder)
+    def check_all(): check_described(lambda: torch.nn.ModuleList(encoders + models), [], state, where)
+    for e in c.encoders:
+        encoders.append(_encoder(e, allow, where, most_numbers(state)))
+        check_all()
+    for m in values['models']:
+        models.append(create_model(m['config'], where, allow, state))
+        check_all()
     for m, saved in zip(models, c.models): _check_reads(m, saved, encoders, where)
     links = [(tuple(m.tasks), m.own, tuple(m.fused)) for m in c.models]
     prepared = [dict(e['preprocessing']) for e in values['encoders']]
     extra = dict(frame_interval=c.frame_interval, crop=c.crop, post=values['post'])
     chain = Chain(encoders, prepared, models, links, folder, c.about, extra)
-    load_strict(chain, read_checkpoint(folder), folder)
+    load_strict(chain, state, folder)
     return chain
 
 def _check_reads(model, saved, encoders, where):

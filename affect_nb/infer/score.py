@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np, pandas as pd
 
-from ..files import InputError, write_text
+from ..files import InputError, to_csv, write_text
 from ..frames import targets
 from .columns import match, read_labels, read_predictions_of
 from ..labels import AUS, BASIC, CLASSES, EXPRS, TASKS, Y
@@ -244,7 +244,7 @@ def write_scores(
     "Write the table; another ending raises `InputError`."
     table, end = scored.table.round(6), Path(out).suffix.lower()
     if name: table = table.assign(predictions=name)[['predictions', *table.columns]]
-    if end == '.csv': text = table.to_csv(index=False)
+    if end == '.csv': text = to_csv(table)
     elif end in ('.md', '.markdown'):
         notes = ''.join(f'\n- {n}' for n in scored.notes)
         text = table.astype(object).fillna('').to_markdown(index=False) + f'\n{notes}\n'

@@ -16,7 +16,7 @@ import numpy as np, pandas as pd
 from ..data.aff_wild2 import find_aff_wild2
 from ..data.c_expr import list_classes, list_frames
 from ..data.project import open_project, read_project_file
-from ..files import InputError
+from ..files import InputError, read_csv, read_json
 from .chain import load_chain
 from .challenge import TRACKS, read_challenge
 from .submit import make_submission, predict_frames
@@ -88,8 +88,8 @@ def drawn_score(
 ) -> Bootstrap: # f1_ce7 with its interval over videos
     "Score a submission against what was drawn."
     names = np.array(list_classes(out))
-    truth = json.loads((Path(root)/'about.json').read_text())['labels']
-    df = pd.read_csv(out, header=None, skiprows=1, names=['image', 'number'])
+    truth = read_json(Path(root)/'about.json')['labels']
+    df = read_csv(out, header=None, skiprows=1, names=['image', 'number'])
     video = df['image'].str.split('/').str[0]
     return bootstrap(names[df['number']], df['image'].map(truth).to_numpy(object), video, 'CE7')
 

@@ -20,11 +20,12 @@ from torch import nn
 
 from ..files import InputError
 from ..labels import CLASSES, OUTPUTS, TASKS, parse_tasks
-from .encoder import (FACE_MEAN, FACE_STD, Checked, EncoderConfig, Preprocessing, create_encoder,
-                                      load_strict, read_checkpoint, read_config)
+from .encoder import (FACE_MEAN, FACE_STD, Checked, EncoderConfig, MAX_PARAMETERS, Preprocessing,
+                                      check_described, create_encoder, load_strict, most_numbers, read_checkpoint,
+                                      read_config)
 from .parts import in_parts
 from .temporal import create_temporal
-from ..plugins import check_allowed, import_module_class, is_import_name
+from ..plugins import check_allowed, is_import_name, make_module
 
 # %% ../../nbs/models/affect.ipynb #cb8175bb
 class AffectModel(nn.Module):
@@ -41,7 +42,7 @@ class AffectModel(nn.Module):
         if backbone is None and d is None:
             raise InputError("a model without backbone needs `d`, the number of cached features")
         self.backbone, self.tasks, self.d = backbone, parse_tasks(tasks), d or backbone.num_features
-        if isinstance(fusion, str): fusion = import_module_class(fusion)(self.d)
+        if isinstance(fusion, str): fusion = make_module(fusion, self.d)
         self.fusion = fusion
         self.temporal = create_temporal(temporal, self.d)
         width = self.temporal.out_dim if self.temporal else self.d
@@ -247,7 +248,7 @@ class AffectConfig(Checked):
     tasks:list[Literal[TASKS]] = Field(min_length=1)
     d:int = Field(ge=1, le=8192) # features of a frame
     fusion:Annotated[str, AfterValidator(_module_name)]|None
-    fused:list[Annotated[int, Field(ge=1, le=8192)]] = [] # widths of what is fused; []: all have `d`
+    fused:list[Annotated[int, Field(ge=1, le=8192)]] = Field([], max_length=len(TASKS)) # widths; []: all have `d`
     audio:int = Field(0, ge=0, le=8192) # numbers of sound per frame that are fused
     temporal:str|None # as in `create_temporal`
     flip:bool = False # whether a frame is predicted with its mirror image
@@ -255,6 +256,10 @@ class AffectConfig(Checked):
     labels:dict[str, list[str]] # task → names of its outputs
     preprocessing:Preprocessing
     extra:dict = {} # whatever else the run wants to remember
+
+    @property
+    def names(self): # of what may be somebody's code
+        return [self.backbone and self.backbone.encoder, self.fusion, self.temporal]
 
     @model_validator(mode='after')
     def check_labels(self):
@@ -283,26 +288,33 @@ def create_model(
     config:dict, # as `AffectModel.config`
     where:str|Path='config', # for messages: the file it came from
     allow:list|tuple=(), # code that it may name, as in `is_allowed`
+    state:dict|None=None, # the weights that it is to get, which bound its size; None: not known
 ) -> AffectModel: # with random weights
     "Build a model from its configuration; raises `InputError`."
     c = AffectConfig.read(config, where)
-    backbone = c.backbone
-    for name in (backbone and backbone.encoder, c.fusion, c.temporal): check_allowed(name, allow, where)
-    if backbone: backbone = create_encoder(backbone.encoder, backbone.img_size, backbone.drop_path, load=False)
-    fusion = c.fusion
-    if c.audio: fusion = import_module_class(fusion)(c.d, widths=c.fused, audio=c.audio)
-    elif c.fused: fusion = import_module_class(fusion)(c.d, widths=c.fused)
-    model = AffectModel(backbone, c.tasks, c.d, fusion, c.temporal, c.dropout)
+    for name in c.names: check_allowed(name, allow, where)
+    b, backbone, most = c.backbone, None, MAX_PARAMETERS
+    if state is not None:
+        most = most_numbers(state)
+        check_described(lambda: _around(None, c), c.names, state, where)
+    if b: backbone = create_encoder(b.encoder, b.img_size, b.drop_path, load=False, most=most)
+    model = _around(backbone, c)
     model.preprocessing, model.flip = config['preprocessing'], c.flip
     return model
+
+def _around(backbone, c):
+    "What a configuration has around its backbone."
+    fusion, fuses = c.fusion, {k: v for k, v in dict(widths=c.fused, audio=c.audio).items() if v}
+    if fusion and fuses: fusion = make_module(fusion, c.d, **fuses)
+    return AffectModel(backbone, c.tasks, c.d, fusion, c.temporal, c.dropout)
 
 def load_model(
     folder:str|Path, # written by `save_model`
     allow:list|tuple=(), # code that its `config.json` may name, as in `is_allowed`
 ) -> AffectModel: # in evaluation mode; what was saved beside it is in `extra`
     "Load a saved model; raises `InputError`."
-    config = read_config(folder, 'AffectModel')
-    model = create_model(config, Path(folder)/'config.json', allow)
-    load_strict(model, read_checkpoint(folder), folder)
+    config, state = read_config(folder, 'AffectModel'), read_checkpoint(folder)
+    model = create_model(config, Path(folder)/'config.json', allow, state)
+    load_strict(model, state, folder)
     model.extra = config.get('extra', {})
     return model.eval()

@@ -6,11 +6,11 @@ Docs: https://affect-nb.github.io/affect_nb/models/encoder.html.md"""
 
 # %% auto #0
 __all__ = ['FACE_MEAN', 'FACE_STD', 'SMALL', 'MAX_PARAMETERS', 'Colour', 'create_encoder', 'Checked', 'VitSize', 'check_size',
-           'EncoderConfig', 'Preprocessing', 'read_checkpoint', 'save_model', 'read_config', 'load_strict',
-           'LoadReport', 'load_encoder', 'size_of']
+           'EncoderConfig', 'Preprocessing', 'read_checkpoint', 'save_model', 'read_config', 'check_described',
+           'most_numbers', 'load_strict', 'LoadReport', 'load_encoder', 'size_of']
 
 # %% ../../nbs/models/encoder.ipynb #df25e186
-import json, math, re, sys
+import json, math, os, re, sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ from torch import nn
 from ..files import InputError, read_json, write_atomically
 from .checkpoint import check_stored, read_stored
 from .weights import Source, parse_encoder, timm_folder, weights_file
-from ..plugins import check_allowed, import_module_class
+from ..plugins import check_allowed, is_allowed, make_module
 
 # %% ../../nbs/models/encoder.ipynb #7f1fc77f
 FACE_MEAN, FACE_STD = (.49895, .41044, .36562), (.29708, .26990, .26526) # RGB, of faces, from the released code
@@ -39,19 +39,20 @@ def create_encoder(
     pool:bool=True, # True: `(n, d)`, one feature per image; False: `(n, tokens, d)` of a plain ViT, for `MAE`
     allow:list|tuple=(), # code that the `config.json` of a run may name, as in `is_allowed`
     load:bool=True, # False: the architecture alone, with random weights
+    most:int=MAX_PARAMETERS, # parameters that it may have; `most_numbers` where its weights are known
 ): # module with `num_features`, `img_size`, `mean`, `std`, `config` (its architecture), `report` (what was loaded)
     "Build an encoder, and load its weights; raises `InputError`."
     source = parse_encoder(encoder)
     if source.kind == 'file': return _saved(source.path, img_size, drop_path, pool, allow)
     if source.kind == 'code': model = _own(encoder)
-    else: model = _timm(source, img_size, drop_path, pool, load)
+    else: model = _timm(source, img_size, drop_path, pool, load, most)
     name = f'{source.kind}:{source.name}' if source.kind in ('timm', 'random') else source.name
     model.config = dict(encoder=name, img_size=model.img_size, drop_path=model.drop_path)
     return model
 
 def _own(name):
     "A user's own module."
-    model = import_module_class(name)()
+    model = make_module(name, has='num_features')
     model.img_size, model.report, model.drop_path = getattr(model, 'img_size', 224), None, 0.
     mean, std = getattr(model, 'mean', FACE_MEAN), getattr(model, 'std', FACE_STD)
     Preprocessing.read(dict(img_size=model.img_size, mean=mean, std=std), name)
@@ -62,7 +63,7 @@ def _saved(path, img_size, drop_path, pool, allow):
     "The encoder of a run or of a checkpoint."
     state = read_checkpoint(weights_file(path))
     encoder, size = size_of(path, state, allow)
-    model = create_encoder(encoder, img_size or size, drop_path, pool, allow, load=False)
+    model = create_encoder(encoder, img_size or size, drop_path, pool, allow, False, most_numbers(state))
     model.report = _load(model, state, path)
     if path.is_dir():
         says = read_config(path).get('preprocessing') # None: of faces
@@ -71,11 +72,11 @@ def _saved(path, img_size, drop_path, pool, allow):
     return model
 
 # %% ../../nbs/models/encoder.ipynb #97af0279
-def _timm(source, img_size, drop_path, pool, load):
+def _timm(source, img_size, drop_path, pool, load, most):
     "A timm model, its weights, and how its images are prepared."
     says = timm_folder(source.path) if source.path else {}
     img_size = img_size or says.get('img_size')
-    make, args, blank = _plan(source, img_size, drop_path, pool)
+    make, args, blank = _plan(source, img_size, drop_path, pool, most)
     images = _images(blank, source, img_size) | {k: says[k] for k in ('mean', 'std') if k in says}
     images = Preprocessing.read(images, source.path or source.name)
     width = _width(blank, images.img_size, source) if pool else blank.num_features
@@ -87,7 +88,7 @@ def _timm(source, img_size, drop_path, pool, load):
     model.drop_path = args.get('drop_path_rate', 0.)
     return model
 
-def _plan(source, img_size, drop_path, pool):
+def _plan(source, img_size, drop_path, pool, most):
     "How to build a timm model: a function, its arguments, and the model without memory."
     import timm
     from timm.models import VisionTransformer
@@ -96,9 +97,9 @@ def _plan(source, img_size, drop_path, pool):
     else: make, args = partial(timm.create_model, source.name), args | (dict(img_size=img_size) if img_size else {})
     blank = _without_memory(make, args, source)
     n = sum(p.numel() for p in blank.parameters())
-    if n > MAX_PARAMETERS:
-        raise InputError(f"encoder {source.name!r} has {n:,} parameters, more than the {MAX_PARAMETERS:,} "
-                         f"allowed: choose a smaller one")
+    if n > most:
+        raise InputError(f"encoder {source.name!r} has {n:,} parameters, more than the {most:,} allowed: choose a "
+                         f"smaller one, or copy a saved model again")
     plain = isinstance(blank, VisionTransformer)
     if not pool and not plain:
         raise InputError(f"encoder {source.name!r} is not a plain Vision Transformer, so its tokens can't be masked: "
@@ -229,8 +230,9 @@ def read_checkpoint(
 ) -> dict: # name → tensor on the CPU, floats as float32
     "The tensors of a checkpoint; raises `InputError` when there is none or it can't be read safely."
     path = Path(checkpoint)
-    if path.is_dir(): path = path/'model.safetensors'
-    if not path.is_file(): raise InputError(f"{checkpoint}: no such run folder or checkpoint file: check the name")
+    if os.path.isdir(path): path = path/'model.safetensors'
+    if not os.path.isfile(path):
+        raise InputError(f"{checkpoint}: no such run folder or checkpoint file: check the name")
     state = read_stored(path)
     if not isinstance(state, dict): return {}
     for key in ('model', 'state_dict', 'model_state_dict'):
@@ -271,6 +273,26 @@ def read_config(
     return config
 
 # %% ../../nbs/models/encoder.ipynb #2ca03d19
+def check_described(
+    build, # makes a model, with random weights, as a file describes it
+    names:list|tuple, # what the description names; of somebody's own code nothing is known without running it
+    state:dict, # name → tensor: the model's weights
+    where:str|Path, # the file, for the message
+) -> None:
+    "Raise `InputError`, before memory is taken, for a model that is far larger than its weights."
+    if not all(map(is_allowed, names)): return
+    with torch.device('meta'): blank = build()
+    asked = sum(t.numel() for t in [*blank.parameters(), *blank.buffers()])
+    if asked > most_numbers(state):
+        raise InputError(f"{where}: it describes a model of {asked:,} numbers, far more than its weights are: copy "
+                         f"both from the same run")
+
+def most_numbers(
+    state:dict, # name → tensor: the weights of a model
+) -> int: # twice as many, since not everything is saved
+    "How many numbers a model may have by the size of its weights."
+    return 2*sum(t.numel() for t in state.values()) + 100_000
+
 def load_strict(
     model:nn.Module, # that `folder` describes
     state:dict, # name → tensor

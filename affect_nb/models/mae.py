@@ -15,8 +15,9 @@ from fastcore.basics import patch
 from torch import nn
 
 from ..files import InputError
-from .encoder import (FACE_MEAN, FACE_STD, SMALL, Checked, EncoderConfig, Preprocessing, check_size,
-                                      create_encoder, load_strict, read_checkpoint, read_config, size_of)
+from .encoder import (FACE_MEAN, FACE_STD, SMALL, Checked, EncoderConfig, Preprocessing,
+                                      check_described, check_size, create_encoder, load_strict, most_numbers,
+                                      read_checkpoint, read_config, size_of)
 from .parts import in_parts
 
 # %% ../../nbs/models/mae.ipynb #58c93a76
@@ -272,8 +273,11 @@ def load_mae(
     c = MAEConfig.read(read_config(folder, 'MAE'), Path(folder)/'config.json')
     state = read_checkpoint(folder)
     size, img_size = size_of(Path(folder), state, allow)
-    encoder = create_encoder(size, img_size, pool=False, load=False)
-    mae = MAE(encoder, c.decoder_dim, c.decoder_depth, c.decoder_heads, c.mask_ratio, c.norm_pix_loss)
+    def build():
+        encoder = create_encoder(size, img_size, pool=False, load=False, most=most_numbers(state))
+        return MAE(encoder, c.decoder_dim, c.decoder_depth, c.decoder_heads, c.mask_ratio, c.norm_pix_loss)
+    check_described(build, [size], state, Path(folder)/'config.json')
+    mae = build()
     if c.preprocessing: mae.config['preprocessing'] = c.preprocessing.model_dump()
     load_strict(mae, state, folder)
     return mae.eval()

@@ -18,7 +18,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from torch.nn.utils.parametrizations import weight_norm
 
 from ..files import InputError
-from ..plugins import code_name, import_module_class, is_import_name
+from ..plugins import code_name, is_import_name, make_module
 
 # %% ../../nbs/models/temporal.ipynb #d6a9173f
 def _start(lstm):
@@ -164,4 +164,4 @@ def create_temporal(
     "Build a temporal part by its name; an unknown one raises `InputError`."
     check_temporal(name)
     if name is None or name == 'none': return None
-    return (TEMPORALS.get(name) or import_module_class(name))(d)
+    return TEMPORALS[name](d) if name in TEMPORALS else make_module(name, d, has='out_dim')

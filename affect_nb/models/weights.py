@@ -8,7 +8,7 @@ Docs: https://affect-nb.github.io/affect_nb/models/weights.html.md"""
 __all__ = ['timm_folder', 'Source', 'parse_encoder', 'near_names', 'weights_file']
 
 # %% ../../nbs/models/weights.ipynb #a1d0c003
-import difflib
+import difflib, os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ def timm_folder(
 ) -> dict: # 'architecture', and of what is known 'mean', 'std', 'img_size'; {}: it is no such folder
     "What a folder of timm says of its model; one that can't be built again from its name raises `InputError`."
     file = Path(folder)/'config.json'
-    try: config = read_json(file) if file.is_file() else None
+    try: config = read_json(file) if os.path.isfile(file) else None # a name may be too long for the system
     except InputError: return {} # said where it is read as a run's
     if not isinstance(config, dict) or not isinstance(config.get('architecture'), str): return {}
     if config.get('model_args'):
@@ -49,8 +49,8 @@ def parse_encoder(
     if text.startswith('random:'): return Source('random', _known(text.removeprefix('random:')))
     name, at, path = text.removeprefix('timm:').partition('@')
     if text.startswith('timm:') or isinstance(encoder, str) and _is_timm(name):
-        return Source('timm', _tagged(_known(name)), Path(path).expanduser() if at else None)
-    path = Path(text).expanduser()
+        return Source('timm', _tagged(_known(name)), Path(os.path.expanduser(path)) if at else None)
+    path = Path(os.path.expanduser(text)) # also of a user that there is not
     name = timm_folder(path).get('architecture')
     return Source('timm', _known(name), path) if name else Source('file', path=path)
 
@@ -99,10 +99,11 @@ def weights_file(
     source = parse_encoder(encoder)
     if source.kind == 'timm' and source.path is None: return _hub_file(source.name)
     if source.path is None: return None
-    file = source.path/'model.safetensors' if source.path.is_dir() else source.path
-    if file.is_file(): return file
+    whole = os.path.isdir(source.path) # a name may be too long for the system
+    file = source.path/'model.safetensors' if whole else source.path
+    if os.path.isfile(file): return file
     what = f"encoder '{encoder}'"
-    if source.kind == 'timm' or source.path.is_dir():
+    if source.kind == 'timm' or whole:
         raise InputError(f"{what}: there is no file {file}: check the name")
     raise InputError(f"{what} is no run folder, checkpoint file, timm model or package.module:Name: "
                      f"check the name{near_names(str(encoder))}")

@@ -14,6 +14,8 @@ from types import MappingProxyType
 
 import pandas as pd
 
+from ..files import read_csv
+
 from ..tables.evidence import LITTLE
 from ..tables.rows import CONTROLS, claims, rows
 
@@ -46,7 +48,7 @@ def claim_lines(
     for table in tables:
         file = Path(out)/'tables'/f'{table.name}_claims.csv'
         if not isinstance(table.number, int) or not file.exists(): continue
-        lines = pd.read_csv(file, dtype=dict(row=str, baseline=str, verdict=str))
+        lines = read_csv(file, dtype=dict(row=str, baseline=str, verdict=str))
         found += [_claim(c, table) for c in lines.assign(sign=claims(table.number)['sign']).itertuples()]
     reach = max((abs(x) for c in found for x in c['numbers'].values()), default=1)
     for c in found: c['at'] = {k: round(90 + 84*x/reach, 1) for k, x in c['numbers'].items()}

@@ -8,14 +8,14 @@ Docs: https://affect-nb.github.io/affect_nb/runs/execute.html.md"""
 __all__ = ['RunFailed', 'Stopped', 'disk_full', 'plain_disk_full', 'call_notebook']
 
 # %% ../../nbs/runs/execute.ipynb #0d089c62
-import errno, json, os, re
+import errno, os, re
 from contextlib import contextmanager
 from os.path import isabs
 from pathlib import Path
 
 from ..files import InputError
 from ..plugins import start_module
-from .privacy import roots_of, scrub
+from .privacy import read_notebook, roots_of, scrub
 
 # %% ../../nbs/runs/execute.ipynb #7d7dabb7
 class RunFailed(InputError):
@@ -98,9 +98,9 @@ def _last_line(error):
 
 def _leave_clean(copy, parameters, with_faces):
     "Remove an executed notebook that could not be written to its end; take paths and faces out of the others."
-    try: json.loads(copy.read_bytes())
-    except FileNotFoundError: return
-    except ValueError: return copy.unlink()
+    if not copy.exists(): return
+    try: read_notebook(copy)
+    except InputError: return copy.unlink()
     if with_faces: return
     data, gone = parameters.get('data', ''), tuple(v for v in parameters.values() if isinstance(v, str) and isabs(v))
     scrub(copy, roots_of(parameters.get('out', copy.parent), data), not data, gone)

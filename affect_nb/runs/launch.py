@@ -11,7 +11,7 @@ __all__ = ['split_call', 'torchrun', 'check_gpus', 'launch', 'train_together']
 import json, os, re, signal, subprocess, sys, tempfile, threading
 from pathlib import Path
 
-from ..files import InputError
+from ..files import InputError, read_json
 from ..plugins import start_module
 from .execute import RunFailed
 
@@ -106,7 +106,7 @@ def train_together(
     from affect_nb.runs.record import code_digest
     from affect_nb.train.loop import Interrupted
     from affect_nb.train.ranks import check_alike
-    t, gpu = json.loads(Path(task).read_text(encoding='utf-8')), torch.cuda.is_available()
+    t, gpu = read_json(task), torch.cuda.is_available()
     number = int(os.environ['LOCAL_RANK'])
     if gpu: torch.cuda.set_device(t['devices'][number] if t['devices'] else number)
     dist.init_process_group('nccl' if gpu else 'gloo')

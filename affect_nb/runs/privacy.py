@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..data.project import read_project_file
 from .profile import PACKAGE
-from ..files import InputError, write_atomically
+from ..files import InputError, read_json, write_atomically
 
 # %% ../../nbs/runs/privacy.ipynb #41c65182
 def known_places() -> dict: # name → path
@@ -158,15 +158,23 @@ def strip_faces(
     return nb
 
 # %% ../../nbs/runs/privacy.ipynb #28768e0b
+_MOST = 500_000_000 # bytes of a notebook, with its pictures
+
 def read_notebook(
     path:str|Path, # a notebook
 ) -> dict: # JSON
     "Read a notebook; a file that is none raises `InputError`."
-    try: nb = json.loads(Path(path).read_text(encoding='utf-8'))
-    except (OSError, ValueError): nb = None
-    if not isinstance(nb, dict) or 'cells' not in nb:
-        raise InputError(f'{path} is not a notebook: run it again, or remove it')
+    try: nb = read_json(path, limit=_MOST)
+    except InputError: nb = None
+    if not _is_notebook(nb): raise InputError(f'{path} is not a notebook: run it again, or remove it')
     return nb
+
+def _is_notebook(nb):
+    "Whether some JSON has what is looked at in a notebook."
+    if not isinstance(nb, dict) or not isinstance(nb.get('cells'), list): return False
+    if not isinstance(nb.get('metadata'), dict): return False
+    return all(isinstance(c, dict) and isinstance(c.get('metadata'), dict) and isinstance(c.get('outputs', []), list)
+               and all(isinstance(o, dict) for o in c.get('outputs', [])) for c in nb['cells'])
 
 def clean_copy(
     notebook:dict, # as read from its file

@@ -18,7 +18,7 @@ from pathlib import Path
 import pandas as pd
 
 from ..files import Damaged, InputError, parse_json, read_bytes, read_json, read_lines, read_parquet
-from ..files import write_atomically
+from ..files import sha256_of, write_atomically
 from .profile import PACKAGE, UPSTREAM, notebook
 
 # %% ../../nbs/runs/record.ipynb #48757334
@@ -102,8 +102,7 @@ def file_digest(
     return _digest_at(str(file.resolve()), s.st_mtime_ns, s.st_size)
 
 @lru_cache(maxsize=4096)
-def _digest_at(path, mtime, size):
-    with open(path, 'rb') as f: return hashlib.file_digest(f, 'sha256').hexdigest()
+def _digest_at(path, mtime, size): return sha256_of(path)
 
 # %% ../../nbs/runs/record.ipynb #8b8bc247
 _MOST = 10_000_000 # bytes of a record

@@ -18,7 +18,7 @@ from fastcore.basics import patch
 from filelock import FileLock
 
 from ..data.project import Project, open_project
-from ..files import InputError, read_json, remove_leftovers
+from ..files import InputError, read_json, read_text, remove_leftovers
 from ..frames import split_rows, targets
 from ..labels import BASIC, TASKS, Y
 from ..plugins import code_name, is_import_name, texts_in
@@ -365,7 +365,7 @@ def _call(request, folder, out, gpu, allow, with_faces):
 def _clear_if_stale(folder, request, rerun):
     "Remove what another version of the code left behind; note the code that begins."
     stamp, code = folder/'.code', code_digest(request.kind)
-    other = rerun == 'code' and stamp.exists() and stamp.read_text() != code
+    other = rerun == 'code' and stamp.exists() and read_text(stamp) != code
     if other or (folder/'record.json').exists():
         for f in folder.iterdir():
             if f.name != '.lock': shutil.rmtree(f) if f.is_dir() else f.unlink()

@@ -407,7 +407,7 @@ def _save(self:Run, learn, result):
     from affect_nb.models.encoder import save_model
     r, tasks = self.request, getattr(learn.model, 'tasks', [])
     for t in tasks if len(tasks) > 1 else []:
-        best = self.folder/f'best-{t}.safetensors'
+        best = result.weights_of(t)
         write_atomically(self.folder/f'model-{t}.safetensors', lambda f: shutil.copy(best, f))
     model = result.load_best(learn.model, 'mean' if len(tasks) > 1 else tasks[0]) if tasks else learn.model
     start = r.upstream.name if r.upstream else r.encoder[:16]

@@ -9,18 +9,18 @@ __all__ = ['machine', 'to_make', 'sweep_lock', 'load_config', 'from_environment'
            'gpus_of', 'ensure']
 
 # %% ../../nbs/sweep/ensure.ipynb #409fbb70
-import json, os, runpy, shutil, signal, socket, sys, tempfile, threading, time
+import json, logging, os, runpy, shutil, signal, socket, sys, tempfile, threading, time
 from concurrent.futures import FIRST_COMPLETED, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from ..files import InputError, remove_leftovers, write_atomically
+from ..files import InputError, read_json, remove_leftovers, write_atomically
 from ..runs.execute import RunFailed, plain_disk_full
 from ..runs.record import finished, run_folder
 from ..runs.request import Request
-from .job import deaf, helpers, see_off, watch
+from .job import TERMINAL, deaf, heard, helpers, see_off, watch
 from .pace import Pace
 from .progress import Progress
 
@@ -72,8 +72,8 @@ def sweep_lock(
 
 def _who(info):
     "Who holds the folder, as the holder wrote it."
-    try: return ' (process {pid} on {host}, since {since})'.format(**json.loads(info.read_text()))
-    except (OSError, ValueError, KeyError): return ''
+    try: return ' (process {pid} on {host}, since {since})'.format(**read_json(info))
+    except (ValueError, KeyError, TypeError): return ''
 
 # %% ../../nbs/sweep/ensure.ipynb #dfb7af9f
 def load_config(
@@ -137,10 +137,21 @@ def work(
 def interrupt(
     stop:threading.Event, # set: nothing more is started
 ) -> None:
-    "Start nothing more, and ask the kernels of this process to write their checkpoints."
-    import psutil
+    "Start nothing more, and ask the kernels of this process to write their checkpoints, those that just start, too."
     stop.set()
-    for child in psutil.Process().children(): child.send_signal(signal.SIGTERM)
+    logging.getLogger('papermill').setLevel(logging.CRITICAL) # that kernels end is no news
+    threading.Thread(target=_ask_kernels, daemon=True).start()
+
+def _ask_kernels(seconds=8):
+    "Tell each process that this one has started to end, once."
+    import psutil
+    told, until = set(), time.monotonic() + seconds
+    while time.monotonic() < until:
+        for child in psutil.Process().children():
+            if child.pid in told: continue
+            told.add(child.pid)
+            with suppress(psutil.NoSuchProcess): child.send_signal(signal.SIGTERM)
+        time.sleep(.2)
 
 # %% ../../nbs/sweep/ensure.ipynb #93ba1030
 class Devices:
@@ -200,12 +211,12 @@ def _loaded(config, out, missing, gpus):
 def _configured(out, how, config):
     "The same, to the workers of a configuration."
     from parsl import DataFlowKernel, python_app
-    with deaf(signal.SIGINT): kernel = DataFlowKernel(config)
+    with deaf(*TERMINAL): kernel = DataFlowKernel(config)
     app = python_app(work, data_flow_kernel=kernel)
     def submit(request, *parents): return app(request, str(out), how, os.getcwd(), *parents)
     try: yield submit
     finally:
-        with deaf(signal.SIGINT, signal.SIGTERM): # once is enough, and the second time nothing would be left in order
+        with deaf(*TERMINAL, signal.SIGTERM): # once is enough, and the second time nothing would be left in order
             there = helpers(config)
             kernel.cleanup()
             see_off(there)
@@ -279,6 +290,7 @@ def _make(missing, out, how, workers, config, tell, say, pace):
                     if error: failed[r.digest] = _noted(error, run_folder(out, r))
                     else: tell(r)
         except (KeyboardInterrupt, GeneratorExit):
+            heard()
             if not config: interrupt(stop)
             raise
     return failed

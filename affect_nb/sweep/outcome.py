@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np, pandas as pd
 from fastcore.basics import patch
 
-from ..files import InputError, write_text
+from ..files import InputError, to_csv, write_text
 from ..runs.execute import call_notebook
 from ..runs.privacy import path_hider, roots_of
 from ..runs.profile import notebook
@@ -154,7 +154,7 @@ def write(self:Outcome,
     shown = [s for s in (self.winner(), self.importance(), self.sheet()) if len(s)]
     parts = [f'# {space.file.stem}', hide(self.table.data), *(to_markdown(s.text(), s.caption) for s in shown)]
     files = folder/f'{space.name}_trials.csv', folder/f'{space.name}_report.md'
-    for file, what in zip(files, (frame.to_csv(index=False), '\n\n'.join(parts))): write_text(file, what)
+    for file, what in zip(files, (to_csv(frame), '\n\n'.join(parts))): write_text(file, what)
     return [*made, *files]
 
 @patch

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from fastcore.basics import patch
 
-from ..files import InputError
+from ..files import InputError, read_lines
 from ..runs.record import read_record, run_folder
 from ..runs.request import Request
 from .pace import Pace
@@ -91,9 +91,10 @@ def last_loss(
     folder:str|Path, # of a run
 ) -> tuple|None: # epochs done, training loss of the last; None: there is none yet
     "What the log of a run says last."
-    try: row = list(csv.DictReader((Path(folder)/'log.csv').read_text(encoding='utf-8').splitlines()))[-1]
-    except (OSError, IndexError): return None
-    return int(row['epoch']) + 1, float(row['train_loss'])
+    try:
+        row = list(csv.DictReader(read_lines(Path(folder)/'log.csv')))[-1]
+        return int(row['epoch']) + 1, float(row['train_loss'])
+    except (ValueError, LookupError, TypeError, csv.Error): return None
 
 # %% ../../nbs/sweep/progress.ipynb #531b6913
 @patch

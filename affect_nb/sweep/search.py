@@ -17,7 +17,7 @@ import numpy as np, pandas as pd
 from fastcore.basics import patch
 from pydantic import TypeAdapter, ValidationError
 
-from ..files import InputError, read_json, write_atomically
+from ..files import InputError, read_csv, read_json, write_atomically
 from ..runs.record import finished, read_pruned, run_folder
 from .ensure import ensure, machine, sweep_lock
 from .space import Space, read_space
@@ -147,7 +147,7 @@ def _settle(self:Search, t, cell, error=''):
     t.run, folder = request.name, run_folder(self.sweep.out, request)
     record, pruned = finished(self.sweep.out, request, self.sweep.rerun), read_pruned(folder)
     if record:
-        t.scores = pd.read_csv(folder/'log.csv')[metric].tolist()
+        t.scores = read_csv(folder/'log.csv')[metric].tolist()
         t.score = record['metrics'][self.space.task]['ours']['score']
         t.state, t.why = ('failed', 'no frame was scored') if t.score is None else ('complete', '')
     elif pruned: t.state, t.score, t.scores, t.why = 'pruned', None, pruned['scores'], ''

@@ -8,7 +8,7 @@ Docs: https://affect-nb.github.io/affect_nb/sweep/sweep.html.md"""
 __all__ = ['table_numbers', 'Sweep']
 
 # %% ../../nbs/sweep/sweep.ipynb #157ac8c6
-import json, tempfile
+import json, tempfile, threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,13 +17,14 @@ from pathlib import Path
 
 from fastcore.basics import patch
 
-from ..files import InputError, plain_warnings
+from ..files import InputError, one_line, plain_warnings, read_json
 from ..runs.execute import call_notebook
 from ..runs.launch import check_gpus
 from ..runs.profile import ABLATIONS, notebook, read_profile
 from ..runs.record import Record, finished
 from ..runs.request import Setup
-from .ensure import ensure, load_config, machine, sweep_lock, to_make
+from .ensure import ensure, interrupt, load_config, machine, sweep_lock, to_make
+from .job import heard
 from .pace import Pace
 from .progress import Progress
 from .why import why
@@ -81,9 +82,9 @@ def run(self:Sweep,
     for r in request.chain(): say(f"{r.name}: {'to make' if r in missing else 'already made'}")
     with Progress(missing, self.out, 1, say, Pace(request.chain(), self.project), each_epoch=True) as progress:
         for r in missing:
-            r.make(self.out, **self.how)
+            made = r.make(self.out, **self.how)
             progress.ended(r)
-    return finished(self.out, request, self.rerun)
+    return made if missing else finished(self.out, request, self.rerun)
 
 @patch
 def open(self:Sweep,
@@ -258,10 +259,14 @@ def publish(self:Sweep,
     changed = [t for t in tables if not _is_shown(t, folder)]
     if changed: say(f"writing the tables: {', '.join(t.title for t in changed)}")
     with sweep_lock(self.out, say), ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda t: self._execute(t, own, folder), changed))
+        try: list(pool.map(lambda t: self._execute(t, own, folder), changed))
+        except KeyboardInterrupt:
+            heard()
+            interrupt(threading.Event())
+            raise
     for t in tables:
         if t.number == 1:
-            for line in json.loads((folder/'table_1.json').read_text(encoding='utf-8'))['rows'][1:]: say('  ' + line)
+            for line in read_json(folder/'table_1.json')['rows'][1:]: say('  ' + line)
 
 @patch
 def _execute(self:Sweep, table, own, folder):
@@ -278,15 +283,15 @@ def _tell_again(self:Sweep, tables, say):
     folder, told = Path(self.out)/'tables', {}
     for t in (t for t in tables if t.number != 1):
         stored = folder/f'{t.name}.json'
-        lines = json.loads(stored.read_text(encoding='utf-8'))['rows'] if _is_shown(t, folder) else t.lines()
-        told |= dict.fromkeys(lines)
+        lines = read_json(stored)['rows'] if _is_shown(t, folder) else t.lines()
+        told |= dict.fromkeys(map(one_line, lines))
     for line in told: say('  ' + line)
 
 def _is_shown(table, folder):
     "Whether a table's files and its executed notebook are of the same records, rows and code."
     facts, shown = folder/f'{table.name}.json', folder/f'{table.name}.ipynb'
-    try: made_from = json.loads(facts.read_text(encoding='utf-8'))['digest']
-    except (OSError, ValueError, KeyError): return False
+    try: made_from = read_json(facts)['digest']
+    except (InputError, KeyError, TypeError): return False
     newer = shown.exists() and shown.stat().st_mtime_ns >= facts.stat().st_mtime_ns
     return newer and made_from == table.digest
 

@@ -11,7 +11,7 @@ __all__ = ['changes', 'records_like', 'why']
 import json
 from pathlib import Path
 
-from ..files import InputError
+from ..files import InputError, read_text
 from ..runs.record import code_digest, finished, read_record, run_folder
 from ..runs.request import Request
 
@@ -56,7 +56,7 @@ def why(
     mine = next((r for r in same if r['digest'] == request.digest), None)
     if mine: return 'code changed' if mine['code'] != code_digest(request.kind) else 'damaged'
     stamp = folder/'.code'
-    other_code = rerun == 'code' and stamp.exists() and stamp.read_text() != code_digest(request.kind)
+    other_code = rerun == 'code' and stamp.exists() and read_text(stamp) != code_digest(request.kind)
     if (folder/'checkpoint.pt').exists(): return 'code changed' if other_code else 'unfinished: will continue'
     if same: return '; '.join(_differences(same[0], request, out, rerun)) or 'never run'
     return 'unfinished: will start anew' if stamp.exists() else 'never run'

@@ -11,9 +11,9 @@ __all__ = ['COMMANDS', 'command_of', 'history']
 import json, shlex
 from pathlib import Path
 
-import pandas as pd
 
-from ..files import InputError
+
+from ..files import InputError, read_csv
 from ..runs.profile import find_out
 from ..runs.record import code_digest, read_record
 from .rows import row as row_of
@@ -52,7 +52,9 @@ def _line(id, out):
     else: name, row, asked = f'table_{row_of(id).table}', row_of(id).row, f'--tables {row_of(id).table}'
     file = Path(out)/'tables'/f'{name}.csv'
     if not file.exists(): raise InputError(f"{file} is not there: make it with 'affect tables {asked} --out {out}'")
-    df = pd.read_csv(file, dtype=str, keep_default_na=False).set_index('row')
+    df = read_csv(file, dtype=str, keep_default_na=False)
+    if 'row' not in df: raise InputError(f"{file} is no table: make it again with 'affect tables {asked} --out {out}'")
+    df = df.set_index('row')
     if row not in df.index: raise InputError(f"{file} has no row '{row}': choose from {', '.join(df.index)}")
     return df.loc[row]
 

@@ -18,7 +18,7 @@ import numpy as np, pandas as pd
 from fastcore.basics import patch
 
 from ..data.features import LOG
-from ..files import Damaged, InputError
+from ..files import Damaged, InputError, read_bytes
 from ..runs.record import code_digest, read_error, read_predictions, read_record, run_folder
 from .inputs import EMBEDDED
 from .rows import FUSED_CONTROLS, Row, claims, rows, steps
@@ -422,6 +422,6 @@ def shared(
     records = {r['name']: r for c in full for r in c.records}
     uses = Counter(store for r in records.values() for store in r['features'])
     logs = [log for store in uses if (log := Path(out)/'features'/store/LOG).exists()]
-    extracted = sum(log.read_text().count('\n') for log in logs)
+    extracted = sum(read_bytes(log, 1_000_000).count(b'\n') for log in logs)
     return (f'{len(full)} rows were filled by {len(runs)} runs: {sum(runs.values()) - len(runs)} saved by sharing; '
             f'{len(logs)} sets of features extracted {extracted} times, used {sum(uses.values())} times')

@@ -19,7 +19,7 @@ from fastcore.basics import patch
 from safetensors.torch import load_file, save_file
 
 from ..data.loaders import WindowDataset, make_loader, merge_windows, place
-from ..files import InputError, write_atomically
+from ..files import Damaged, InputError, sha256_of, write_atomically
 from ..frames import targets
 from ..labels import Y
 from ..models.affect import AffectModel, affect_splitter, lr_scales, probabilities
@@ -75,7 +75,7 @@ class Scores(Callback):
     def __init__(self,
         tasks:list, # names from `TASKS`
         df:pd.DataFrame, # the validation frames
-        folder:str|Path, # where `best-<task>.safetensors` go; `best-mean` is the best mean over the tasks
+        folder:str|Path, # where `best-<task>-<epoch>.safetensors` go; `best-mean` is the best mean over the tasks
         choose:str='best', # a name from `CHOOSE`
     ):
         if choose not in CHOOSE: raise InputError(f"choose is {choose!r}, but must be one of {', '.join(CHOOSE)}")
@@ -107,8 +107,6 @@ class Scores(Callback):
         m = self.half == half
         return METRICS[task](pred[m], self.y[m]) if m.any() else np.nan
 
-    def file(self, key): return self.folder/f'best-{key}.safetensors'
-
     def state_dict(self): return self.best
 
     def load_state_dict(self, state): self.best = state
@@ -122,7 +120,37 @@ def keep(self:Scores, key, score, pred, weights=True):
     self.best[key] = dict(score=float(score), epoch=self.epoch, pred={t: torch.from_numpy(p) for t, p in pred.items()})
     if weights and place()[0] == 0:
         state = {k: v.detach().cpu().contiguous() for k, v in self.learn.model.state_dict().items()}
-        write_atomically(self.file(key), lambda f: save_file(state, f))
+        write_atomically(self._file(key), lambda f: save_file(state, f))
+        self.best[key]['sha256'] = sha256_of(self._file(key))
+
+@patch
+def _file(self:Scores, key, best=None):
+    "Where the weights of a best epoch are: an epoch that is repeated after a kill leaves those before it alone."
+    return self.folder/f"best-{key}-{(best or self.best)[key]['epoch']}.safetensors"
+
+@patch
+def before_epoch(self:Scores): self._tidy()
+
+@patch
+def after_fit(self:Scores): self._tidy()
+
+@patch
+def _tidy(self:Scores):
+    "Remove weights that the checkpoint doesn't name any more."
+    if place()[0]: return
+    needed = {self._file(key) for key in self.best}
+    for file in self.folder.glob('best-*.safetensors'):
+        if file not in needed: file.unlink(missing_ok=True)
+
+@patch
+def check_state(self:Scores,
+    state:dict, # of `state_dict`, as a checkpoint has it
+) -> None:
+    "Raise `Damaged` for weights that are not as they were written."
+    for key, best in state.items():
+        if '|' in key: continue # of a half of the groups there are none
+        file = self._file(key, state)
+        if not file.is_file() or sha256_of(file) != best.get('sha256'): raise Damaged(f"{file} is damaged")
 
 # %% ../../nbs/train/learner.ipynb #07e8479b
 @patch
@@ -147,8 +175,16 @@ def load_best(self:Scores,
     key:str, # a task, or 'mean'
 ) -> AffectModel: # `model`
     "Put the weights of the best epoch (or the last) back into the model."
-    model.load_state_dict(load_file(self.file(key)))
+    model.load_state_dict(load_file(self.weights_of(key)))
     return model
+
+@patch
+def weights_of(self:Scores,
+    key:str, # a task, or 'mean'
+) -> Path:
+    "The file with the weights of the best epoch (or the last); changed ones raise `Damaged`."
+    self.check_state({key: self.best[key]})
+    return self._file(key)
 
 # %% ../../nbs/train/learner.ipynb #b33ec3af
 class LossState(Callback):

@@ -25,7 +25,7 @@ from fastcore.foundation import L
 from fastcore.imports import noop
 
 from ..data.loaders import place
-from ..files import InputError, write_atomically
+from ..files import Damaged, InputError, to_csv, write_atomically
 from ..models.checkpoint import read_stored
 from .live import Live
 from .ranks import SumGradients, agree, share
@@ -51,8 +51,8 @@ class History(Callback):
         row = dict(epoch=self.epoch, train_loss=self.total / self.count, **self.row, seconds=round(self.spent, 3))
         self.rows.append(row)
         self.total, self.count, self.spent = 0., 0, 0.
-        table = pd.DataFrame(self.rows)
-        if self.file and place()[0] == 0: write_atomically(self.file, lambda f: table.to_csv(f, index=False))
+        text = to_csv(pd.DataFrame(self.rows))
+        if self.file and place()[0] == 0: write_atomically(self.file, lambda f: f.write_text(text, newline='\n'))
 
     def state_dict(self): # plain numbers, for the checkpoint
         running = self.spent + (time.time() - self.started) * bool(self.count)
@@ -152,11 +152,12 @@ def restore(self:Resume):
     if before := getattr(self, 'before', None): signal.signal(signal.SIGTERM, before)
     self.before = None
 
+# %% ../../nbs/train/loop.ipynb #277c89ee
 @patch
 def load(self:Resume):
     "Continue from the checkpoint; with a damaged one the training starts anew."
-    try: s = read_stored(self.file)
-    except InputError: return warnings.warn(f"{self.file} is damaged: the training starts anew")
+    try: s = self._read()
+    except Damaged as e: return warnings.warn(f"{e}: the training starts anew")
     self.learn.model.load_state_dict(s['model'])
     self.opt.load_state_dict(s['opt'])
     for p, averages in self.opt.state.items():
@@ -165,10 +166,23 @@ def load(self:Resume):
     rank, world = place() # a stop in the middle of an epoch is exact where as many processes go on
     self.start, self.batch, self.rng = s['epoch'], s['batch'], s['rng'][rank] if len(s['rng']) == world else None
 
+_KEPT = {'folder', 'model', 'opt', 'parts', 'epoch', 'batch', 'rng'}
+
+@patch
+def _read(self:Resume):
+    "The checkpoint; one that is damaged, of another run, or without the weights that it names raises `Damaged`."
+    try: s = read_stored(self.file)
+    except InputError: s = None
+    if not isinstance(s, dict) or s.keys() != _KEPT or len(s['parts']) != len(self.parts):
+        raise Damaged(f"{self.file} is damaged")
+    if s['folder'] != self.file.parent.name: raise Damaged(f"{self.file} is of {s['folder']}")
+    for part, state in zip(self.parts, s['parts']): getattr(part, 'check_state', noop)(state)
+    return s
+
 @patch
 def save(self:Resume, epoch, batch):
     "Write the checkpoint: to continue at `batch` of `epoch`; stop here if somebody asked for it."
-    state = dict(model=self.learn.model.state_dict(), opt=self.opt.state_dict(),
+    state = dict(folder=self.file.parent.name, model=self.learn.model.state_dict(), opt=self.opt.state_dict(),
                  parts=[p.state_dict() for p in self.parts],
                  epoch=epoch, batch=batch, rng=share(_rng()))
     if place()[0] == 0: write_atomically(self.file, lambda f: torch.save(_as_python(state), f))
