@@ -40,7 +40,8 @@ ACCURACY = 'accuracy of 7 expressions'
 
 def write_folds(df):
     "Five folds of groups of near-duplicates, the expressions in proportion."
-    small = np.stack([cv2.resize(cv2.imread(p, 0), (24, 24), interpolation=cv2.INTER_AREA).ravel() for p in df['image']])
+    def small_of(p): return cv2.resize(cv2.imread(p, 0), (24, 24), interpolation=cv2.INTER_AREA).ravel()
+    small = np.stack([small_of(p) for p in df['image']])
     group = connected_components(np.corrcoef(small) > ALIKE)[1]
     folds = StratifiedGroupKFold(5, shuffle=True, random_state=0).split(df, df['expr'], group)
     fold = np.empty(len(df), int)
@@ -135,7 +136,8 @@ def brows(preds, y):
 
 def show(found):
     for name, s in found.items():
-        of = '' if abs(s.get('present', s['score']) - s['score']) < 5e-4 else f", of the classes that occur {s['present']:.3f}"
+        all_occur = abs(s.get('present', s['score']) - s['score']) < 5e-4
+        of = '' if all_occur else f", of the classes that occur {s['present']:.3f}"
         print(f"{name}: {s['score']:.3f}{of} [{s['lo']:.3f}, {s['hi']:.3f}], seeds "
               + ' '.join(f'{x:.3f}' for x in s['seeds']), flush=True)
 
@@ -197,8 +199,8 @@ def main(root, only_inner, write):
     show(found)
     print('surprised against neutral faces, by the brows alone:', {k: round(float(v), 3) for k, v in by_brows.items()})
     print(classes.round(3).to_string(index=False), f'\n({time.time() - began:.0f} s)')
-    report = dict(scores=found, classes=classes.to_dict('records'), brows=by_brows, floor=floor, epochs=chosen, faces=len(df),
-                  groups=df['group'].nunique(), folds=5)
+    report = dict(scores=found, classes=classes.to_dict('records'), brows=by_brows, floor=floor, epochs=chosen,
+                  faces=len(df), groups=df['group'].nunique(), folds=5)
     if write: Path(write).write_text(json.dumps(report, indent=1, default=float))
 
 if __name__ == '__main__':
