@@ -8,9 +8,11 @@ Docs: https://affect-nb.github.io/affect_nb/models/weights.html.md"""
 __all__ = ['timm_folder', 'Source', 'parse_encoder', 'near_names', 'weights_file']
 
 # %% ../../nbs/models/weights.ipynb #a1d0c003
-import difflib, os
+import difflib, os, socket
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from ..files import InputError, read_json
 from ..plugins import is_import_name
@@ -123,6 +125,14 @@ def _hub_file(name):
                          f"{cfg.hf_hub_id or cfg.url}) and set HF_HOME, give a file (timm:{arch}@FILE), or ask for "
                          f"random ones (random:{arch})") from None
 
+def _check_reachable():
+    "Raise `OSError` at once where the hub can't be reached: its library would try again for a minute."
+    from huggingface_hub.constants import ENDPOINT, HF_HUB_OFFLINE
+    if HF_HUB_OFFLINE or getproxies(): return
+    place = urlsplit(ENDPOINT)
+    port = place.port or (443 if place.scheme == 'https' else 80)
+    socket.create_connection((place.hostname, port), timeout=5).close()
+
 def _fetched(cfg):
     "The cached file of a `pretrained_cfg`."
     from huggingface_hub import hf_hub_download, try_to_load_from_cache
@@ -133,6 +143,7 @@ def _fetched(cfg):
     names = [cfg.hf_hub_filename] if cfg.hf_hub_filename else ['model.safetensors', 'pytorch_model.bin']
     for name in names:
         if isinstance(here := try_to_load_from_cache(cfg.hf_hub_id, name), str): return Path(here)
+    _check_reachable()
     for name in names[:-1]:
         try: return Path(hf_hub_download(cfg.hf_hub_id, name))
         except EntryNotFoundError: pass # an older model has the other
