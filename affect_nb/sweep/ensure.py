@@ -139,7 +139,8 @@ def interrupt(
 ) -> None:
     "Start nothing more, and ask the kernels of this process to write their checkpoints, those that just start, too."
     stop.set()
-    logging.getLogger('papermill').setLevel(logging.CRITICAL) # that kernels end is no news
+    for name in ('papermill', 'concurrent.futures'): # that kernels end, and that nothing starts after them, is no news
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     threading.Thread(target=_ask_kernels, daemon=True).start()
 
 def _ask_kernels(seconds=8):
