@@ -7,7 +7,7 @@ Docs: https://affect-nb.github.io/affect_nb/files.html.md"""
 # %% auto #0
 __all__ = ['OUTSIDE', 'one_line', 'InputError', 'Damaged', 'plain_warnings', 'open_file', 'read_bytes', 'sha256_of', 'read_text',
            'read_lines', 'read_cells', 'to_csv', 'unguarded', 'read_csv', 'parse_yaml', 'read_yaml', 'parse_json',
-           'read_json', 'read_npy', 'read_npz', 'read_parquet', 'root_and_below', 'write_atomically',
+           'read_json', 'read_npy', 'read_npz', 'read_parquet', 'root_and_below', 'write_atomically', 'remove',
            'remove_leftovers', 'write_text', 'new_folder']
 
 # %% ../nbs/files.ipynb #92ed2b0f
@@ -337,6 +337,13 @@ def write_atomically(
         os.replace(part, file)
     finally: part.unlink(missing_ok=True)
 
+def remove(
+    path:Path, # a file, a folder, or a link, which is removed itself: what it leads to stays
+) -> None:
+    "Remove what is there."
+    if path.is_dir() and not path.is_symlink(): shutil.rmtree(path)
+    else: path.unlink(missing_ok=True)
+
 def remove_leftovers(
     folder:str|Path, # where files and folders are written
 ) -> None:
@@ -346,8 +353,7 @@ def remove_leftovers(
         for part in Path(folder).iterdir():
             whose = re.match(rf'\.(\d+)-{_HERE}\d+\.', part.name)
             if not whose or psutil.pid_exists(int(whose[1])): continue
-            if part.is_dir(): shutil.rmtree(part, ignore_errors=True)
-            else: part.unlink(missing_ok=True)
+            with suppress(OSError): remove(part)
 
 # %% ../nbs/files.ipynb #1ed2090e
 def write_text(

@@ -317,6 +317,33 @@ def test_an_ensemble_of_rows(out, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_sweep_with_damaged_runs(out, tmp_path):
+    "Each run is damaged in another way: it is named and made again, from features that are made again; the tables end equal."
+    new = tmp_path/'out'
+    shutil.copytree(out, new)
+    def folder(what): return next(f for f in (new/'runs').iterdir() if re.fullmatch(f'{what}-[0-9a-f]{{8}}', f.name))
+    def flip(file):
+        data = bytearray(file.read_bytes())
+        data[len(data)*2 // 3] ^= 1
+        file.write_bytes(data)
+    def cut(file): file.write_bytes(file.read_bytes()[:-100])
+    pretrain, finetune, expr, shuffled, v = damaged = [folder(n) for n in ('pretrain', 'finetune', 'EXPR-S5-W5', 'EXPR-S5-W5-shuffled', 'V-S5-W5')]
+    flip(pretrain/'model.safetensors'), (finetune/'log.csv').unlink(), cut(expr/'predictions.parquet')
+    shutil.copy(v/'record.json', shuffled/'record.json'), cut(v/'record.json')
+    for store in (new/'features').iterdir(): flip(store/'features.npy')
+    for run in (new/'runs').iterdir(): (run/'run.ipynb').write_text('') # for people: no number is read from it
+    before = runs(new)
+    done = affect('tables', '--profile', 'smoke', '--tables', '3', '--out', new)
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = done.stdout + done.stderr
+    for run in damaged: assert re.search(rf'note: .*{run.name}/.*: the run is made again', said), said
+    after = runs(new)
+    assert {n for n in after if after[n] != before.get(n)} == {f.name for f in damaged}
+    three = {n: text for n, text in table(out).items() if n.startswith('table_3')}
+    assert three and three == {n: table(new)[n] for n in three}
+
+
+@pytest.mark.slow
 def test_compounds_of_the_demo(tmp_path):
     "The paper's best schedule on the drawn faces: single expressions well, compounds far above chance."
     (tmp_path/'one.yaml').write_text("base: demo\nrows: ['4.3']")

@@ -1,5 +1,6 @@
 "What is stored is checked: no flipped bit, cut or exchanged file of a run or of features goes unnoticed."
 import os, random, shutil
+from types import SimpleNamespace
 
 import numpy as np, pandas as pd, pytest, torch
 from safetensors.torch import save_file
@@ -7,7 +8,8 @@ from safetensors.torch import save_file
 from affect_nb.data.features import INDEX, _write_digests, open_features
 from affect_nb.files import InputError
 from affect_nb.frames import make_frames
-from affect_nb.runs.record import read_record, verify, write_record
+from affect_nb.runs.record import finished, read_record, verify, write_record
+from affect_nb.runs.request import Request, _clear_if_stale
 
 RNG = random.Random(0)
 
@@ -80,3 +82,25 @@ def test_a_record_that_is_none(tmp_path):
         with pytest.raises(InputError): read_record(folder)
     (folder/'record.json').unlink(); write_record(folder, dict(digest=3, metrics=[]))
     with pytest.raises(InputError): read_record(folder)
+
+
+@pytest.mark.skipif(os.name == 'nt', reason='links of POSIX')
+def test_a_linked_folder_of_a_run(tmp_path):
+    "Nothing is written, and nothing removed, where a link in a copied folder leads."
+    mine = tmp_path/'mine'
+    mine.mkdir(), (mine/'record.json').write_text('{}'), (tmp_path/'out'/'runs').mkdir(parents=True)
+    (tmp_path/'out'/'runs'/'V-0').symlink_to(mine)
+    with pytest.raises(InputError, match='V-0 is a link'), pytest.warns(UserWarning, match='the run is made again'):
+        Request.make(SimpleNamespace(name='V-0', digest='0' * 64, kind='mtl'), tmp_path/'out')
+    assert [f.name for f in mine.iterdir()] == ['record.json']
+    folder = run(tmp_path/'a', 1)
+    (folder/'inner').symlink_to(mine), (folder/'.code').write_text('')
+    _clear_if_stale(folder, SimpleNamespace(kind='mtl'), 'never')
+    assert (mine/'record.json').exists() and [f.name for f in folder.iterdir()] == ['.code']
+
+
+def test_a_record_of_another_run_is_named(tmp_path):
+    (tmp_path/'runs').mkdir()
+    run(tmp_path/'runs'/'a', 1)
+    with pytest.warns(UserWarning, match='record.json is of another run: the run is made again'):
+        assert finished(tmp_path, SimpleNamespace(name='a', digest=f'{2:064d}', kind='mtl')) is None

@@ -133,6 +133,7 @@ def _check_reachable():
     port = place.port or (443 if place.scheme == 'https' else 80)
     socket.create_connection((place.hostname, port), timeout=5).close()
 
+# %% ../../nbs/models/weights.ipynb #3e8ee47e
 def _fetched(cfg):
     "The cached file of a `pretrained_cfg`."
     from huggingface_hub import hf_hub_download, try_to_load_from_cache

@@ -193,7 +193,8 @@ def finished(
     folder = run_folder(out, request)
     try:
         record = read_record(folder)
-        if record is None or record.get('digest') != request.digest: return None
+        if record is None: return None
+        if record.get('digest') != request.digest: raise Damaged(f"{folder/'record.json'} is of another run: delete it")
         verify(folder, record, weights)
     except InputError as e:
         warnings.warn(f"{str(e).split(': ')[0]}: the run is made again")

@@ -8,7 +8,7 @@ Docs: https://affect-nb.github.io/affect_nb/runs/request.html.md"""
 __all__ = ['Request', 'model_path', 'model_digest', 'lacks', 'lacks_labels', 'Setup']
 
 # %% ../../nbs/runs/request.ipynb #38518175
-import hashlib, json, re, shutil, time
+import hashlib, json, re, time
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,7 @@ from fastcore.basics import patch
 from filelock import FileLock
 
 from ..data.project import Project, open_project
-from ..files import InputError, read_json, read_text, remove_leftovers
+from ..files import InputError, read_json, read_text, remove, remove_leftovers
 from ..frames import split_rows, targets
 from ..labels import BASIC, TASKS, Y
 from ..plugins import code_name, is_import_name, texts_in
@@ -338,6 +338,7 @@ def make(self:Request,
     "Make the run, unless it is finished; its upstream must be. A run that stops raises `RunFailed`."
     import papermill # once per process, before the clock of the run starts
     folder = run_folder(out, self)
+    _check_place(folder, out, self, rerun)
     with plain_disk_full(out):
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder/'.lock'):
@@ -350,6 +351,11 @@ def make(self:Request,
             if record is None and read_pruned(folder) is None:
                 raise RunFailed(f"{self.name}: the notebook ended without a record (see {folder/'run.ipynb'})")
             return record
+
+def _check_place(folder, out, request, rerun):
+    "Raise `InputError` for a run that is to be made where a link leads."
+    if not folder.is_symlink() or finished(out, request, rerun, weights=True): return
+    raise InputError(f"{folder} is a link, and nothing is written through it: remove it, or put the folder there")
 
 def _call(request, folder, out, gpu, allow, with_faces):
     "Execute the notebook of a run; why it failed stays in its folder."
@@ -368,6 +374,6 @@ def _clear_if_stale(folder, request, rerun):
     other = rerun == 'code' and stamp.exists() and read_text(stamp) != code
     if other or (folder/'record.json').exists():
         for f in folder.iterdir():
-            if f.name != '.lock': shutil.rmtree(f) if f.is_dir() else f.unlink()
+            if f.name != '.lock': remove(f)
     for name in ('error.txt', PRUNED): (folder/name).unlink(missing_ok=True)
     stamp.write_text(code)
