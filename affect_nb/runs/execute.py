@@ -8,7 +8,7 @@ Docs: https://affect-nb.github.io/affect_nb/runs/execute.html.md"""
 __all__ = ['RunFailed', 'Stopped', 'disk_full', 'plain_disk_full', 'call_notebook']
 
 # %% ../../nbs/runs/execute.ipynb #0d089c62
-import errno, os, re
+import errno, logging, os, re
 from contextlib import contextmanager
 from os.path import isabs
 from pathlib import Path
@@ -77,6 +77,7 @@ def _execute(path, copy, parameters):
     "Execute, and say in one sentence what went wrong."
     import papermill as pm
     from nbclient.exceptions import DeadKernelError
+    logging.getLogger('papermill').setLevel(logging.CRITICAL) # it would tell what is told here
     with plain_disk_full(parameters.get('out', copy.parent)):
         try:
             pm.execute_notebook(str(path), str(copy), parameters=parameters, kernel_name='python3', progress_bar=False,

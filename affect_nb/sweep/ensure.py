@@ -20,7 +20,7 @@ from ..files import InputError, read_json, remove_leftovers, write_atomically
 from ..runs.execute import RunFailed, plain_disk_full
 from ..runs.record import finished, run_folder
 from ..runs.request import Request
-from .job import TERMINAL, deaf, heard, helpers, see_off, watch
+from .job import TERMINAL, deaf, helpers, see_off, watch
 from .pace import Pace
 from .progress import Progress
 
@@ -139,8 +139,7 @@ def interrupt(
 ) -> None:
     "Start nothing more, and ask the kernels of this process to write their checkpoints, those that just start, too."
     stop.set()
-    for name in ('papermill', 'concurrent.futures'): # that kernels end, and that nothing starts after them, is no news
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    logging.getLogger('concurrent.futures').setLevel(logging.CRITICAL) # that nothing starts any more is no news
     threading.Thread(target=_ask_kernels, daemon=True).start()
 
 def _ask_kernels(seconds=8):
@@ -291,7 +290,6 @@ def _make(missing, out, how, workers, config, tell, say, pace):
                     if error: failed[r.digest] = _noted(error, run_folder(out, r))
                     else: tell(r)
         except (KeyboardInterrupt, GeneratorExit):
-            heard()
             if not config: interrupt(stop)
             raise
     return failed

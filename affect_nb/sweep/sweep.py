@@ -24,7 +24,7 @@ from ..runs.profile import ABLATIONS, notebook, read_profile
 from ..runs.record import Record, finished
 from ..runs.request import Setup
 from .ensure import ensure, interrupt, load_config, machine, sweep_lock, to_make
-from .job import heard
+
 from .pace import Pace
 from .progress import Progress
 from .why import why
@@ -261,7 +261,6 @@ def publish(self:Sweep,
     with sweep_lock(self.out, say), ThreadPoolExecutor(2) as pool:
         try: list(pool.map(lambda t: self._execute(t, own, folder), changed))
         except KeyboardInterrupt:
-            heard()
             interrupt(threading.Event())
             raise
     for t in tables:
