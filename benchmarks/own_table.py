@@ -6,8 +6,7 @@ import sys, tempfile
 from pathlib import Path
 
 import numpy as np, pandas as pd
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
+from sklearn.linear_model import LogisticRegressionCV
 from sklearn.preprocessing import StandardScaler
 
 from affect_nb.data.aff_wild2 import read_aff_wild2
@@ -25,19 +24,24 @@ def table(root, rng):
     out = df[['image', 'expr', *AUS]].assign(split=np.where(rng.random(450) < 2 / 3, 'train', 'val'))
     return out.assign(image=['faces/' + '/'.join(Path(p).parts[-2:]) for p in out['image']])
 
+def regression(x, y):
+    "A fitted regression, its penalty chosen within what it learns from."
+    return LogisticRegressionCV(Cs=np.logspace(-4, 0, 7), cv=3, max_iter=500).fit(x, y)
+
 def logistic(x, df):
     "Scores of one regression for each task."
     y, train = targets(df), (df['split'] == 'train').to_numpy()
     x = StandardScaler().fit(x[train]).transform(x)
     pred = {t: np.zeros((len(df), n)) for t, n in (('EXPR', 8), ('AU', 12))}
     known = train & ~np.isnan(y[:, 2])
-    m = LogisticRegression(C=.01, max_iter=500).fit(x[known], y[known, 2])
+    m = regression(x[known], y[known, 2])
     pred['EXPR'][:, m.classes_.astype(int)] = m.predict_proba(x)
     for k in range(12):
         z = y[:, Y['AU']][:, k]
         known = train & ~np.isnan(z)
-        if len(np.unique(z[known])) < 2: pred['AU'][:, k] = np.nanmean(z[known]) if known.any() else 0
-        else: pred['AU'][:, k] = LogisticRegression(C=.01, max_iter=500).fit(x[known], z[known]).predict_proba(x)[:, 1]
+        few = min((z[known] == v).sum() for v in (0, 1)) < 3
+        if few: pred['AU'][:, k] = np.nanmean(z[known]) if known.any() else 0
+        else: pred['AU'][:, k] = regression(x[known], z[known]).predict_proba(x)[:, 1]
     return {t: METRICS[t](p[~train], y[~train]) for t, p in pred.items()}
 
 def main(root):
@@ -53,8 +57,8 @@ def main(root):
         theirs = logistic(np.load(store), sweep.project().frames)
         for t, m in record['metrics'].items():
             o = m['ours']
-            print(f"{t}: affect train {o['score']:.3f} [{o['lo']:.3f}, {o['hi']:.3f}], logistic regression {theirs[t]:.3f}, "
-                  f"difference {o['score'] - theirs[t]:+.3f}")
+            print(f"{t}: affect train {o['score']:.3f} [{o['lo']:.3f}, {o['hi']:.3f}], logistic regression "
+                  f"{theirs[t]:.3f}, difference {o['score'] - theirs[t]:+.3f}")
         print('notes:', record['notes'])
 
 if __name__ == '__main__': main(*sys.argv[1:])
