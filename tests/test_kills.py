@@ -192,6 +192,7 @@ def test_two_sweeps_at_once(both, whole):
 def tuning(out): return some(out, 'runs/finetune-*/.code') and not some(out, 'runs/finetune-*/record.json')
 
 
+@pytest.mark.slow
 def test_five_kills(few, whole, tmp_path):
     "While the faces are drawn, in two trainings, as a kernel alone, and while the table's notebook is executed."
     out = tmp_path/'out'
