@@ -63,15 +63,17 @@ def sweep_lock(
         lock.acquire()
     me = dict(host=socket.gethostname(), pid=os.getpid(), since=time.strftime('%Y-%m-%d %H:%M:%S'))
     try:
-        for folder in (out, *out.glob('*/'), *out.glob('*/*/')): remove_leftovers(folder)
         with plain_disk_full(out): write_atomically(info, lambda f: f.write_text(json.dumps(me)))
+        for folder in (out, *out.glob('*/'), *out.glob('*/*/')): remove_leftovers(folder)
         yield
     finally:
         info.unlink(missing_ok=True)
         lock.release()
 
 def _who(info):
-    "Who holds the folder, as the holder wrote it."
+    "Who holds the folder, as the holder wrote it; who has just got it writes that down in a moment."
+    deadline = time.monotonic() + 1
+    while not info.exists() and time.monotonic() < deadline: time.sleep(.05)
     try: return ' (process {pid} on {host}, since {since})'.format(**read_json(info))
     except (ValueError, KeyError, TypeError): return ''
 
