@@ -122,7 +122,7 @@ class Space:
 def _number(name, key, x):
     "A bound of a range; `1e-5` is a text in YAML."
     try: number = float(x)
-    except (TypeError, ValueError): number = math.nan
+    except (TypeError, ValueError, OverflowError): number = math.nan # of 400 digits, for one
     if isinstance(x, bool) or not math.isfinite(number):
         raise InputError(f"{name}: {key} is {x!r}, but must be a number")
     return number

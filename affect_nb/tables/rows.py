@@ -9,7 +9,7 @@ __all__ = ['CONTROLS', 'FUSED_CONTROLS', 'FLAGS', 'REFERENCE', 'Row', 'parse_row
            'row', 'steps']
 
 # %% ../../nbs/tables/rows.ipynb #0765c374
-import difflib, io, math, re
+import difflib, io, re
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from importlib import resources
@@ -66,10 +66,12 @@ FUSED_CONTROLS = ('oracle', 'noise', 'module') # those that fuse something else 
 # %% ../../nbs/tables/rows.ipynb #f71c3ec8
 FLAGS = MappingProxyType({'yes': True, 'no': False, '1': True, '0': False, '': None}) # how yes and no are written
 
+_MOST = 10**9
+
 def _one(kind, text, what, least=0):
     try: x = kind(text)
     except ValueError: raise ValueError(f"{what} is '{text}', but must be a number") from None
-    if not (math.isfinite(x) and x >= least): raise ValueError(f'{what} is {text}, but must be {least} or more')
+    if not least <= x <= _MOST: raise ValueError(f'{what} is {text}, but must be a number from {least} to {_MOST:.0e}')
     return x
 
 def _many(kind, text, what): return tuple(_one(kind, x, what) for x in text.split())
