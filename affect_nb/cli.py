@@ -110,15 +110,17 @@ def tables(
     allow_code:Allow=(),
 ):
     "Regenerate tables of the paper."
-    from affect_nb.sweep.sweep import Sweep
+    from affect_nb.runs.forks import forking
+    from affect_nb.sweep.sweep import FORKED, Sweep
     sweep = Sweep(profile, data, out, encoder, seed, allow_code, with_faces=with_faces,
                   seeds=seeds, folds=folds, nested=nested, workers=workers, rerun=rerun, config=config)
     numbers = table_list(tables, rows)
     if gpu or estimate: sweep.forecast(numbers, rows, '' if estimate else gpu)
     elif dry_run: sweep.dry_run(numbers, rows)
     else:
-        made = sweep.tables(numbers, rows)
-        sweep.publish(made, rows)
+        with forking(FORKED):
+            made = sweep.tables(numbers, rows)
+            sweep.publish(made, rows)
         _report(sweep, made)
 
 def _report(sweep, made):

@@ -1,7 +1,7 @@
 """Files as a grammar makes them, with one to four faults: they are read, or refused by one sentence, soon, and with little memory.
 
 500 files in all in `make test`, 20,000 in `make test-all`. What is refused and how is shown where the readers are; here only that nothing else can happen."""
-import contextlib, hashlib, io, json, os, pickle, random, struct, sys, tempfile, time, warnings, zipfile, zlib
+import contextlib, copy, hashlib, io, json, os, pickle, random, struct, sys, tempfile, time, warnings, zipfile, zlib
 from functools import cache
 from pathlib import Path
 
@@ -46,18 +46,19 @@ NAMES = ['epochs', 'digest', 'seal', 'files', 'metrics', 'kind', 'base', 'encode
 
 def changed(rnd, value, times):
     "The same value with a few changes somewhere inside."
-    value = json.loads(json.dumps(value))
+    value = copy.deepcopy(value)
+    def another(): return copy.deepcopy(rnd.choice(VALUES)) # which may be changed, too
     for _ in range(times):
         at, key = value, None
         while isinstance(at, (dict, list)) and at and (key is None or rnd.random() < .7):
             parent, key = at, rnd.choice(list(at) if isinstance(at, dict) else range(len(at)))
             at = parent[key]
-        if key is None: return rnd.choice(VALUES)
+        if key is None: return another()
         kind = rnd.randrange(4)
-        if kind == 0: parent[key] = rnd.choice(VALUES)
+        if kind == 0: parent[key] = another()
         elif kind == 1: del parent[key]
-        elif kind == 2 and isinstance(parent, dict): parent[rnd.choice(NAMES)] = rnd.choice(VALUES)
-        elif kind == 2: parent.insert(rnd.randrange(len(parent) + 1), rnd.choice(VALUES))
+        elif kind == 2 and isinstance(parent, dict): parent[rnd.choice(NAMES)] = another()
+        elif kind == 2: parent.insert(rnd.randrange(len(parent) + 1), another())
         else: parent[key] = [parent[key]] * rnd.choice([2, 50])
     return value
 

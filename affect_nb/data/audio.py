@@ -8,7 +8,7 @@ Docs: https://affect-nb.github.io/affect_nb/data/audio.html.md"""
 __all__ = ['SLACK', 'KEYS_OF_AUDIO', 'Audio', 'read_fps', 'read_audio']
 
 # %% ../../nbs/data/audio.ipynb #a0d10003
-import hashlib, re
+import hashlib, os, re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -127,7 +127,7 @@ def read_audio(
         raise InputError(f"{file}: audio takes {', '.join(KEYS_OF_AUDIO)}, such as "
                          f"'audio: {{features: sound, rate: 50, fps: 30}}'")
     folder, fps = (Path(file).parent/str(given['features'])).resolve(), given['fps']
-    if not folder.is_dir(): raise InputError(f"{file}: {folder} is no folder: correct features of audio")
+    if not os.path.isdir(folder): raise InputError(f"{file}: {folder} is no folder: correct features of audio")
     if isinstance(fps, str): fps = read_fps(Path(file).parent/fps)
     else: fps = _number(file, 'fps', fps)
     audio = Audio(folder, _number(file, 'rate', given['rate']), fps)

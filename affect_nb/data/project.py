@@ -9,7 +9,7 @@ __all__ = ['EXTRA', 'SERVES', 'SETS', 'LISTS', 'WRITERS', 'Project', 'read_proje
            'open_project']
 
 # %% ../../nbs/data/project.ipynb #77fad031
-import hashlib, json
+import hashlib, json, os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -269,8 +269,8 @@ def _path(file, key, value):
     if isinstance(value, dict):
         raise InputError(f"{file}: {key} takes a path, not lines with names of their own: write the path alone")
     path = (file.parent/str(value)).resolve()
-    if not path.exists(): raise InputError(f"{file}: {path} does not exist: correct the path or leave the line out")
-    return path
+    if os.path.exists(path): return path # False, too, for a name that is too long
+    raise InputError(f"{file}: {path} does not exist: correct the path or leave the line out")
 
 def _paths(file, key, value):
     "What `key` names: a path, a list of them, `annotations` and `images`, or sound."

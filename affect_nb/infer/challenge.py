@@ -91,7 +91,7 @@ def _checked(path, given):
             raise InputError(f"{path}: {k} is {v!r:.60}, but must be {must}: correct it")
     if not 1 <= given['decimals'] <= 9: raise InputError(f"{path}: decimals must be from 1 to 9: correct it")
     for c in given['columns'] or ['none']:
-        if c not in _PARTS: raise InputError(f"{path}: unknown column {c!r:.40}: choose from {', '.join(_PARTS)}")
+        if c not in list(_PARTS): raise InputError(f"{path}: unknown column {c!r:.40}: choose from {', '.join(_PARTS)}")
     return Challenge(path.stem, **given)
 
 # %% ../../nbs/infer/challenge.ipynb #c0a11e0b

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ..files import InputError
 from ..plugins import start_module
+from .forks import fork
 from .privacy import read_notebook, roots_of, scrub
 
 # %% ../../nbs/runs/execute.ipynb #7d7dabb7
@@ -53,6 +54,13 @@ def _kernels():
             at = words.index('-m')
             start = start_module(words[at + 1])[1:]
             return [python, *words[:at], *start, *words[at + 2:], '--InteractiveShellApp.ignore_cwd=True']
+
+        async def _async_launch_kernel(self, kernel_cmd, **kw):
+            forked = fork(kernel_cmd, kw['env'])
+            if forked is None: return await super()._async_launch_kernel(kernel_cmd, **kw)
+            local = self.provisioner
+            local.process, local.pid, local.pgid, local.cwd = forked, forked.pid, forked.pid, os.getcwd()
+            self._reconcile_connection_info(local.connection_info)
     return Kernels
 
 # %% ../../nbs/runs/execute.ipynb #955dd16b

@@ -126,7 +126,8 @@ def _is_whole(text):
     record = json.loads(text)
     if record.get('seal') != _seal(record) or text.replace(b'\r\n', b'\n') != _text(record): return False
     if not all(isinstance(record[k], kind) for k, kind in _KINDS.items() if k in record): return False
-    files = record.get('files', {})
+    files = record.get('files')
+    if not isinstance(files, dict): return False
     return all(Path(name).name == name and isinstance(was, dict) and {'bytes', 'sha256'} <= was.keys()
                for name, was in files.items())
 

@@ -19,11 +19,12 @@ from fastcore.basics import patch
 
 from ..files import InputError, one_line, plain_warnings, read_json
 from ..runs.execute import call_notebook
+from ..runs.forks import forking
 from ..runs.launch import check_gpus
 from ..runs.profile import ABLATIONS, notebook, read_profile
 from ..runs.record import Record, finished
 from ..runs.request import Setup
-from .ensure import ensure, interrupt, load_config, machine, sweep_lock, to_make
+from .ensure import FORKED, ensure, interrupt, load_config, machine, sweep_lock, to_make
 
 from .pace import Pace
 from .progress import Progress
@@ -258,7 +259,7 @@ def publish(self:Sweep,
     folder.mkdir(parents=True, exist_ok=True)
     changed = [t for t in tables if not _is_shown(t, folder)]
     if changed: say(f"writing the tables: {', '.join(t.title for t in changed)}")
-    with sweep_lock(self.out, say), ThreadPoolExecutor(2) as pool:
+    with sweep_lock(self.out, say), forking(FORKED), ThreadPoolExecutor(2) as pool:
         try: list(pool.map(lambda t: self._execute(t, own, folder), changed))
         except KeyboardInterrupt:
             interrupt(threading.Event())
