@@ -39,17 +39,19 @@ def _in_markdown(text):
 
 
 _ASCII = str.maketrans({'−': '-', 'τ': 'tau', '→': '->', '≥': '>=', '≤': '<='})
+_LATEX = str.maketrans({c: f'\\{c}' for c in '&%$#_{}'} | { # nbconvert would take seconds to import
+    '~': r'\textasciitilde{}', '^': r'\textasciicircum{}', '\\': r'\textbackslash{}'})
 
 def to_latex(
     df:pd.DataFrame, # of texts
     caption:str, # of the table
 ) -> str:
     "A table for booktabs."
-    from nbconvert.filters import escape_latex
+
     plain = df.map(lambda x: x.translate(_ASCII)).style.hide(axis='index')
     escaped = plain.format(escape='latex').format_index(escape='latex', axis=1)
     return escaped.to_latex(hrules=True, position_float='centering', column_format='l' * df.shape[1],
-                            caption=escape_latex(caption.translate(_ASCII)))
+                            caption=caption.translate(_ASCII).translate(_LATEX))
 
 # %% ../../nbs/tables/files.ipynb #6d18ccdb
 def _page(df, title):
