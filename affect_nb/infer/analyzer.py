@@ -218,6 +218,7 @@ class Analyzer:
     ):
         self.chain = model.only(tasks) if isinstance(model, Chain) else load_chain(model, allow, tasks)
         if torch.cuda.is_available(): self.chain.cuda()
+        self.chain.fold()
         self.aligned, self.max_frames, self._name = aligned, max_frames, detector
         self.threads = max(1, min(4, os.cpu_count() or 1))
         self.progress = _nobody # called after each frame
