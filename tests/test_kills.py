@@ -73,7 +73,12 @@ def epochs(out, kind, n): return any(f.read_text().count('\n') > n for f in out.
 def called(sweep, word): return [p for p in sweep.family() if word in ' '.join(p.cmdline())]
 
 
-def kernels(sweep): return called(sweep, 'ipykernel')
+def kernels(sweep):
+    "Those that were started, and those that were forked."
+    return called(sweep, 'ipykernel_launcher') + [k for p in called(sweep, 'runs.forks') for k in p.children()]
+
+
+def forked_from(sweep): return called(sweep, 'runs.forks')
 
 
 def workers(sweep): return called(sweep, 'spawn_main')
@@ -91,6 +96,7 @@ FAULTS = dict( # what strikes, and the exit status of a command that it has hit;
     INT=(lambda s: os.killpg(s.process.pid, signal.SIGINT), 130),
     HUP=(lambda s: os.killpg(s.process.pid, signal.SIGHUP), 130), # the terminal is closed
     kernel=(lambda s: kill(kernels(s)), 2),
+    forks=(lambda s: kill(forked_from(s)), 2),
     worker=(lambda s: kill(workers(s)[-1:]), 2))
 ASKED = ('INT', 'TERM', 'HUP') # those that the command is to answer at once
 
@@ -277,11 +283,13 @@ def later(sweep, rnd):
 
 def struck(sweep, rnd, processes):
     "The faults that have hit a sweep: one that it goes on after, perhaps, and one that ends it; None: it had ended."
-    hit, weak = [], rnd.choice(['', 'kernel', 'worker' if processes else 'kernel'])
+    hit, weak = [], rnd.choice(['', 'kernel', 'worker' if processes else 'forks'])
     try:
+        if weak and not sweep.wait_until(lambda: kernels(sweep)): return None
         if not later(sweep, rnd): return None
         if weak: FAULTS[weak][0](sweep)
-        if not weak or later(sweep, rnd): hit.append(rnd.choice(['KILL', *ASKED]))
+        until = time.time() + rnd.uniform(0, 10)
+        if not weak or sweep.wait_until(lambda: 'FAILED' in sweep.said or time.time() > until): hit.append(rnd.choice(['KILL', *ASKED]))
         if hit and not strike(sweep, hit[0]): hit = []
         assert hit or sweep.process.returncode in (0, 2) and not sweep.left(), sweep.said
         return hit + ([weak] if weak and 'FAILED' in sweep.said else [])
