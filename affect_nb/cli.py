@@ -21,7 +21,7 @@ from typing import Annotated
 import typer
 
 from .command import Commands
-from .files import InputError, parse_yaml, read_text
+from .files import InputError, parse_yaml, read_text, sha256_of
 
 # %% ../nbs/cli.ipynb #33b4d1e9
 def _version(asked:bool):
@@ -126,13 +126,15 @@ def tables(
 def _report(sweep, made):
     "Write the report, unless it is there; say where everything is, and which rows failed."
     report, made_of = Path(sweep.out)/'report.html', Path(sweep.out)/'tables'/'.report'
-    now = '\n'.join([f'with_faces={sweep.with_faces}', *(f'{t.name} {t.digest}' for t in made)])
-    if not (report.is_file() and made_of.is_file() and read_text(made_of) == now):
+    def now():
+        tables = [f'{t.name} {t.digest}' for t in made]
+        return '\n'.join([f'with_faces={sweep.with_faces}', *tables, sha256_of(report)])
+    if not (report.is_file() and made_of.is_file() and read_text(made_of) == now()):
         from affect_nb.report.report import write_report
         print('writing the report')
         made_of.unlink(missing_ok=True)
         write_report(made, sweep.out, sweep.with_faces, sweep.data, shlex.join(['affect', *sys.argv[1:]]))
-        made_of.write_text(now, encoding='utf-8')
+        made_of.write_text(now(), encoding='utf-8')
     print(f"tables: {Path(sweep.out)/'tables'}\nreport: {report}")
     failed = [c.row.id for t in made for c in t.cells.values() if c.error]
     if not failed: return

@@ -118,6 +118,15 @@ def test_a_second_call_makes_nothing(out):
     assert runs(out) == before and table(out) == text
 
 
+def test_a_changed_table_or_report_is_written_again(out):
+    before, text, report = runs(out), table(out), (out/'report.html').stat().st_size
+    (out/'tables'/'table_3.csv').write_text(text.replace('V', 'W', 1))
+    (out/'report.html').write_text('nothing')
+    done = affect(*TABLES, out)
+    assert 'writing the tables: Table 3\n' in done.stdout and runs(out) == before
+    assert table(out) == text and abs((out/'report.html').stat().st_size - report) < report / 10
+
+
 def test_the_notebook_by_papermill(out, tmp_path):
     before = runs(out)
     command = [sys.executable, '-m', 'papermill', ABLATIONS/'table_3.ipynb', tmp_path/'out.ipynb', '-p', 'profile', 'smoke', '-p', 'out', out, '-k', 'python3']

@@ -24,6 +24,7 @@ from ..runs.launch import check_gpus
 from ..runs.profile import ABLATIONS, notebook, read_profile
 from ..runs.record import Record, finished
 from ..runs.request import Setup
+from ..tables.files import is_sealed, seal_table
 from .ensure import FORKED, ensure, interrupt, load_config, machine, sweep_lock, to_make
 
 from .pace import Pace
@@ -276,6 +277,7 @@ def _execute(self:Sweep, table, own, folder):
     source = notebook(table.name if isinstance(table.number, int) else 'rows')
     call_notebook(source, folder/f'{table.name}.ipynb', self.with_faces, make=False, allow_code=list(self.allow),
                   **{k: getattr(self, k) for k in names}, **mine)
+    seal_table(folder, table.name)
 
 @patch
 def _tell_again(self:Sweep, tables, say):
@@ -288,12 +290,8 @@ def _tell_again(self:Sweep, tables, say):
     for line in told: say('  ' + line)
 
 def _is_shown(table, folder):
-    "Whether a table's files and its executed notebook are of the same records, rows and code."
-    facts, shown = folder/f'{table.name}.json', folder/f'{table.name}.ipynb'
-    try: made_from = read_json(facts)['digest']
-    except (InputError, KeyError, TypeError): return False
-    newer = shown.exists() and shown.stat().st_mtime_ns >= facts.stat().st_mtime_ns
-    return newer and made_from == table.digest
+    "Whether a table's files and its executed notebook are of the same records, rows and code, and as they were."
+    return is_sealed(folder, table.name) and read_json(folder/f'{table.name}.json').get('digest') == table.digest
 
 # %% ../../nbs/sweep/sweep.ipynb #bb0f3c5e
 @patch
