@@ -17,7 +17,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ..files import InputError, read_json, remove_leftovers, write_atomically
-from ..runs.forks import forking, forks, is_starting
+from ..runs.forks import forking, forks, give_up
 from ..runs.execute import RunFailed, plain_disk_full
 from ..runs.record import finished, run_folder
 from ..runs.request import Request
@@ -149,7 +149,8 @@ def _ask_kernels(seconds=8):
     "Tell each process that this one has started to end, once."
     import psutil
     told, until = set(), time.monotonic() + seconds
-    while time.monotonic() < until or is_starting():
+    while time.monotonic() < until:
+        give_up()
         for child in (*psutil.Process().children(), *forks()):
             if child.pid in told: continue
             told.add(child.pid)
