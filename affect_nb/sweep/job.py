@@ -56,15 +56,32 @@ def _end_runs(manager, grace, patience):
     manager.wait()
 
 # %% ../../nbs/sweep/job.ipynb #9ab10011
+# what a terminal sends to all processes of a command
+TERMINAL = [getattr(signal, name) for name in ('SIGINT', 'SIGHUP') if hasattr(signal, name)]
+
 @contextmanager
 def deaf(
     *signals:int, # such as `signal.SIGINT`
 ):
-    "Inside the `with` block signals wait, and processes that are started there never hear of them."
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    try: yield
-    finally: signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    "Inside the `with` block what `heed` hears waits, and processes that are started there never hear of `signals`."
+    came, before = [], signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    with _instead(lambda number, frame: came.append(number)): # another thread may take what this one has blocked
+        try: yield
+        finally: signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    for number in set(came): signal.raise_signal(number)
 
+@contextmanager
+def _instead(handler):
+    "Inside the `with` block this handles what `heed` hears, where that is for this thread to say."
+    here = threading.current_thread() is threading.main_thread()
+    before = {s: signal.getsignal(s) for s in (*TERMINAL, signal.SIGTERM)} if here else {}
+    mine = {s: was for s, was in before.items() if callable(was)}
+    for s in mine: signal.signal(s, handler)
+    try: yield
+    finally:
+        for s, was in mine.items(): signal.signal(s, was)
+
+# %% ../../nbs/sweep/job.ipynb #3e08971a
 def watch(
     config, # `parsl.Config`
 ) -> None:
@@ -104,9 +121,6 @@ def see_off(
     psutil.wait_procs(processes, timeout=5)
 
 # %% ../../nbs/sweep/job.ipynb #57614703
-# what a terminal sends to all processes of a command
-TERMINAL = [getattr(signal, name) for name in ('SIGINT', 'SIGHUP') if hasattr(signal, name)]
-
 class Interruption(KeyboardInterrupt): "What `heed` raises; it is there as long as somebody deals with it."
 
 def heed(
