@@ -218,7 +218,7 @@ class Analyzer:
     ):
         self.chain = model.only(tasks) if isinstance(model, Chain) else load_chain(model, allow, tasks)
         if torch.cuda.is_available(): self.chain.cuda()
-        self.chain.fold()
+        self._quick = self.chain.folded()
         self.aligned, self.max_frames, self._name = aligned, max_frames, detector
         self.threads = max(1, min(4, os.cpu_count() or 1))
         self.progress = _nobody # called after each frame
@@ -253,7 +253,7 @@ def features(self:Analyzer,
     shapes = sorted({c.shape for c in crops})
     at = [[i for i, c in enumerate(crops) if c.shape == s] for s in shapes]
     back = np.argsort(np.concatenate(at))
-    x, other = zip(*[self.chain.embed(np.stack([crops[i] for i in some])) for some in at])
+    x, other = zip(*[self._quick.embed(np.stack([crops[i] for i in some])) for some in at])
     x, other = torch.cat(x)[back], None if other[0] is None else torch.cat(other)[back]
     far = self.chain.outside(x)
     return x, other, np.full(len(x), np.nan) if far is None else far

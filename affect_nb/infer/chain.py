@@ -175,10 +175,10 @@ def _columns(widths):
     return [slice(end - w, end) for end, w in zip(ends, widths)]
 
 @patch
-def fold(self:Chain) -> None:
-    "Make its encoders faster at answers; after that they are not to be trained, or saved."
-    sizes = [p['img_size'] for p in self.preprocessing]
-    self.encoders = nn.ModuleList(map(fold_norms, self.encoders, sizes))
+def folded(self:Chain) -> Chain: # with the same models; not to be saved
+    "A chain whose encoders are faster at answers, see `models.fold`."
+    encoders = map(fold_norms, self.encoders, [p['img_size'] for p in self.preprocessing])
+    return Chain(encoders, self.preprocessing, self.models, self.links, self.folder, self.about, self.extra)
 
 @patch
 def widths(self:Chain) -> tuple: # of two dictionaries: number of an own encoder → slice, fused numbers → slice
