@@ -1,6 +1,6 @@
 """The model for real faces in the package, on faces that it has not seen: 1,285 generated ones (DiffusionFER, CC0).
 
-    python -W ignore benchmarks/diffusionfer.py ROOT/s_aff_wild2 [--inner] [--write FILE] [--fine-tune]
+    python -W ignore benchmarks/diffusionfer.py ROOT/s_aff_wild2 [--inner] [--write FILE] [--fine-tune [--processes N]]
 
 Five outer folds in `folds_diffusionfer.csv` (seed 0, near-duplicates together). Crops are aligned as `affect predict`
 does it; the trunk is EfficientNet-Lite0 with ImageNet's weights, the rest is trained by the package's own learner
@@ -8,8 +8,10 @@ does it; the trunk is EfficientNet-Lite0 with ImageNet's weights, the rest is tr
 then the whole training part is trained for that many, with three seeds. Scores are of all outer folds together: CCC of
 V and A, accuracy of seven expressions, macro F1. The floor is a linear model on the trunk's usual features.
 --inner: only the inner folds, to compare recipes. --write: the figures of the model's card, as JSON.
---fine-tune: instead, all layers of EfficientNet-Lite0 are trained for V, A and EXPR, on the same folds."""
-import argparse, json, tempfile, time
+--fine-tune: instead, all layers of EfficientNet-Lite0 are trained for V, A and EXPR, on the same folds; the recipe, too,
+is chosen inside each outer fold. Minutes of a GPU with `--processes 15`, hours of two cores."""
+import argparse, json, multiprocessing, os, tempfile, time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import cv2, numpy as np, pandas as pd, torch
@@ -141,41 +143,51 @@ def show(found):
         print(f"{name}: {s['score']:.3f}{of} [{s['lo']:.3f}, {s['hi']:.3f}], seeds "
               + ' '.join(f'{x:.3f}' for x in s['seeds']), flush=True)
 
-MOST, SIDE, RATE, DECAY = 6, 128, 2e-3, .8 # epochs at most, pixels, rate of the heads, factor from block to block
+MOST, DECAY = 15, .8 # epochs at most, factor of the rate from block to block
+RECIPES = [dict(side=128, rate=1e-3), dict(side=128, rate=3e-3), dict(side=192, rate=2e-3)] # pixels, rate of heads
 AUGMENT = Augment(crop=.85, rotation=6, brightness=.3, contrast=.3, saturation=.3)
 
-def tuned(df, train, valid, epochs, seed):
+def tuned(root, train, valid, epochs, seed, side, rate):
     "All layers trained; predictions of `valid` after the last epoch, and the log."
     torch.manual_seed(seed)
-    encoder = create_encoder(trunk_weights(), img_size=SIDE, drop_path=.1)
+    df = read_aff_wild2(root)
+    encoder = create_encoder(trunk_weights(), img_size=side, drop_path=.1)
     def images(rows, aug=None):
         part = df.iloc[rows].reset_index(drop=True)
-        return part, WindowDataset(part, Windows(part), SIDE, encoder.mean, encoder.std, aug, seed=seed)
+        return part, WindowDataset(part, Windows(part), side, encoder.mean, encoder.std, aug, seed=seed)
     new, known = images(valid)
     learn = affect_learner(AffectModel(encoder, ['V', 'A', 'EXPR'], dropout=.2), images(train, AUGMENT)[1], known,
                            batch_size=64, seed=seed)
     with tempfile.TemporaryDirectory() as folder:
-        found = fit_affect(learn, new, folder, epochs, RATE, DECAY, 'last', schedule='cosine', seed=seed)
+        found = fit_affect(learn, new, folder, epochs, rate, DECAY, 'last', schedule='cosine', seed=seed)
     return {t: found.predictions(t) for t in ('V', 'A', 'EXPR')}, pd.DataFrame(found.history.rows)
 
-def fine_tune(root, seeds=SEEDS):
-    "Epochs by one inner fold for each outer one, then the outer folds with several seeds."
+def best_recipe(logs):
+    "Recipe and epochs with the best mean of the three scores."
+    def score(log): return log[['ccc_v', 'ccc_a', 'f1_expr']].mean(axis=1)
+    i = max(range(len(logs)), key=lambda i: score(logs[i]).max())
+    return RECIPES[i], best_epochs(logs[i])
+
+def fine_tune(root, processes, seeds=SEEDS):
+    "Recipe and epochs by one inner fold for each outer one, then the outer folds with several seeds."
     began = time.time()
     df, fold = folds_of(read_aff_wild2(root))
+    inside = [(k, recipe) for k in range(5) for recipe in RECIPES]
+    outside = [(k, seed) for k in range(5) for seed in seeds]
     preds = [{t: np.zeros((len(df), OUTPUTS[t]), np.float32) for t in ('V', 'A', 'EXPR')} for _ in seeds]
-    for k in range(5):
-        valid = (k + 1) % 5
-        log = tuned(df, np.flatnonzero((fold != k) & (fold != valid)), np.flatnonzero(fold == valid), MOST, 0)[1]
-        epochs = best_epochs(log)
-        print(f'fold {k}: {epochs} of {MOST} epochs; inside {log.iloc[epochs - 1].to_dict()}', flush=True)
-        for seed, pred in zip(seeds, preds):
-            test = np.flatnonzero(fold == k)
-            for t, p in tuned(df, np.flatnonzero(fold != k), test, epochs, seed)[0].items(): pred[t][test] = p
-        done = np.isin(fold, range(k + 1))
-        y = targets(df[done])
-        print({t: round(float(np.mean([ccc(p[t][done, 0], y[:, c]) for p in preds])), 3) for c, t in enumerate('VA')},
-              f'({time.time() - began:.0f} s)', flush=True)
+    threads = max(1, os.cpu_count() // processes)
+    with ProcessPoolExecutor(processes, multiprocessing.get_context('spawn'), torch.set_num_threads, (threads,)) as pool:
+        def rows(*folds): return np.flatnonzero(np.isin(fold, folds))
+        def rest(*folds): return np.flatnonzero(~np.isin(fold, folds))
+        trials = [pool.submit(tuned, root, rest(k, (k + 1) % 5), rows((k + 1) % 5), MOST, 0, **r) for k, r in inside]
+        chosen = [best_recipe([t.result()[1] for t in trials[k * len(RECIPES):][:len(RECIPES)]]) for k in range(5)]
+        for k, (recipe, epochs) in enumerate(chosen):
+            print(f'fold {k}: {recipe}, {epochs} of {MOST} epochs ({time.time() - began:.0f} s)', flush=True)
+        trials = [pool.submit(tuned, root, rest(k), rows(k), chosen[k][1], seed, **chosen[k][0]) for k, seed in outside]
+        for (k, seed), trial in zip(outside, trials):
+            for t, p in trial.result()[0].items(): preds[seeds.index(seed)][t][rows(k)] = p
     show(figures(preds, df)[0])
+    print(f'({time.time() - began:.0f} s)')
 
 def main(root, only_inner, write):
     began = time.time()
@@ -209,6 +221,7 @@ if __name__ == '__main__':
     p.add_argument('--inner', action='store_true')
     p.add_argument('--write')
     p.add_argument('--fine-tune', action='store_true')
+    p.add_argument('--processes', type=int, default=1, help='trainings at the same time')
     a = p.parse_args()
-    if a.fine_tune: fine_tune(a.root)
+    if a.fine_tune: fine_tune(a.root, a.processes)
     else: main(a.root, a.inner, a.write)

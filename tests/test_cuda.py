@@ -1,5 +1,5 @@
 "What only a GPU can show: `pytest -m cuda` on a machine that has one."
-import json, os, subprocess, sys
+import json, os, subprocess, sys, time
 from pathlib import Path
 
 import numpy as np, pytest, torch
@@ -8,7 +8,9 @@ from affect_nb.data.drawing import draw_face, make_identity, save_jpeg
 from affect_nb.infer.analyzer import Analyzer
 from affect_nb.models.affect import AffectModel
 from affect_nb.models.encoder import create_encoder
-from affect_nb.train.device import measure_device_batch
+from affect_nb.plugins import start_python
+from affect_nb.runs.forks import Forks
+from affect_nb.train.device import measure_device_batch, take_device
 from affect_nb.train.learner import affect_learner
 from common import ENV, ROOT
 from test_compile import gradient, model
@@ -77,6 +79,31 @@ def test_a_process_of_nccl_is_a_process(tmp_path):
     _, pred, _ = train(tmp_path)
     (tmp_path/'nccl').mkdir()
     np.testing.assert_allclose(pred, np.array(elsewhere(NCCL, tmp_path/'nccl'), float), atol=1e-3)
+
+
+def test_a_fork_uses_the_gpu(tmp_path):
+    "Kernels are forks of a process that has imported fastai and timm without starting the driver."
+    code = start_python(f"""import json, os, sys, torch
+seen = [os.getppid(), 'timm' in sys.modules, torch.ones(3, device='cuda').sum().item()]
+with open({str(tmp_path/'said.json')!r}, 'w') as f: json.dump(seen, f)""")
+    forks = Forks(['timm', 'affect_nb.train.learner'], gpu=True)
+    made = forks.fork(code, dict(os.environ))
+    while made.poll() is None: time.sleep(.01)
+    assert json.loads((tmp_path/'said.json').read_text()) == [forks.process.pid, True, 3]
+    forks.close()
+
+
+def test_runs_share_a_gpu(monkeypatch):
+    "A share of the memory is all that a run sees when its batch is measured."
+    monkeypatch.setenv('AFFECT_GPU_SHARE', '4')
+    whole = torch.cuda.mem_get_info()[1]
+    try:
+        take_device(0)
+        with pytest.raises(torch.OutOfMemoryError): torch.empty(int(whole * .3), dtype=torch.uint8, device='cuda')
+        torch.empty(int(whole * .2), dtype=torch.uint8, device='cuda')
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.)
+        torch.cuda.empty_cache()
 
 
 def test_answers_are_those_of_the_cpu(tmp_path):

@@ -104,11 +104,12 @@ def train_together(
     from affect_nb.runs.request import Setup
     from affect_nb.runs.run import open_run
     from affect_nb.runs.record import code_digest
+    from affect_nb.train.device import take_device
     from affect_nb.train.loop import Interrupted
     from affect_nb.train.ranks import check_alike
     t, gpu = read_json(task), torch.cuda.is_available()
     number = int(os.environ['LOCAL_RANK'])
-    if gpu: torch.cuda.set_device(t['devices'][number] if t['devices'] else number)
+    if gpu: take_device(t['devices'][number] if t['devices'] else number)
     dist.init_process_group('nccl' if gpu else 'gloo')
     try:
         setup, settings, asked = split_call(t['call'])

@@ -87,7 +87,9 @@ def open_run(
     plain_warnings()
     batch, started = started > 0, started or time.time()
     devices = gpu if isinstance(gpu, list) else [gpu] if gpu >= 0 else []
-    if devices: torch.cuda.set_device(devices[0])
+    if devices:
+        from affect_nb.train.device import take_device
+        take_device(devices[0])
     code_digest(kind), git_commit() # remembered as they are now, not as they are when the run ends
     request = setup.request(kind, settings, **asked)
     for r in request.chain()[:-1]:

@@ -9,7 +9,8 @@ __all__ = ['FORKED', 'machine', 'to_make', 'sweep_lock', 'load_config', 'from_en
            'Devices', 'gpus_of', 'ensure']
 
 # %% ../../nbs/sweep/ensure.ipynb #409fbb70
-import json, logging, os, runpy, shutil, signal, socket, sys, tempfile, threading, time
+import json, logging, math, os, runpy, shutil, signal, socket, sys, tempfile, threading, time
+from collections import Counter
 from concurrent.futures import FIRST_COMPLETED, wait
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -161,7 +162,7 @@ def _ask_kernels(seconds=8):
 class Devices:
     "The GPUs of this machine, lent to runs; without any, as many places as there are workers."
     def __init__(self,
-        gpus:list, # their numbers; −1: a place on the CPU
+        gpus:list, # their numbers, one for each run that it has room for; −1: a place on the CPU
     ): self.free, self.changed = sorted(gpus), threading.Condition()
 
     @contextmanager
@@ -170,8 +171,9 @@ class Devices:
     ): # gives a number, or a list of several
         "GPUs for the length of a run."
         with self.changed:
-            self.changed.wait_for(lambda: len(self.free) >= k)
-            mine = [self.free.pop(0) for _ in range(k)]
+            self.changed.wait_for(lambda: len(set(self.free)) >= k)
+            mine = sorted(gpu for gpu, _ in Counter(self.free).most_common(k)) # those with most room
+            for gpu in mine: self.free.remove(gpu)
         try: yield mine[0] if k == 1 else mine
         finally:
             with self.changed:
@@ -195,14 +197,18 @@ def _threads(out, how, workers, stop):
     from parsl import Config, DataFlowKernel, python_app
     from parsl.executors import ThreadPoolExecutor
     gpus, run_dir = machine()[1], tempfile.mkdtemp()
-    devices = Devices(gpus or [-1] * workers)
+    share = math.ceil(workers / len(gpus)) if gpus else 1 # runs that a GPU makes at once
+    os.environ['AFFECT_GPU_SHARE'] = str(share) # kernels hear of it
+    devices = Devices(gpus * share or [-1] * workers)
     def one(request, *parents):
         with devices.lent(request.params['gpus'] if gpus else 1) as gpu: request.make(out, gpu=gpu, **how, stop=stop)
     pool = ThreadPoolExecutor(label='local', max_threads=workers)
     config = Config(executors=[pool], run_dir=run_dir, usage_tracking=0, initialize_logging=False)
     try:
         with forking(FORKED), DataFlowKernel(config) as kernel: yield python_app(one, data_flow_kernel=kernel)
-    finally: shutil.rmtree(run_dir, ignore_errors=True)
+    finally:
+        del os.environ['AFFECT_GPU_SHARE']
+        shutil.rmtree(run_dir, ignore_errors=True)
 
 def _loaded(config, out, missing, gpus):
     "The configuration of a file, None without one; it must have enough GPUs for each run."
