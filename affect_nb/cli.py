@@ -14,7 +14,7 @@ __all__ = ['app', 'Profile', 'Data', 'Out', 'Encoder', 'Seed', 'Set', 'Rerun', '
            'check_data', 'synth', 'check_machine', 'open_lab', 'open_app']
 
 # %% ../nbs/cli.ipynb #5ad7d8dc
-import re, shlex, sys
+import atexit, gc, re, shlex, sys
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +24,9 @@ from .command import Commands
 from .files import InputError, parse_yaml, read_text, sha256_of
 
 # %% ../nbs/cli.ipynb #33b4d1e9
+gc.set_threshold(100_000) # PyTorch brings half a million objects that stay: to look them through again and again
+atexit.register(gc.freeze) # while they come, and once more at the end, takes two of seven seconds
+
 def _version(asked:bool):
     import affect_nb
     if asked: raise typer.Exit(print(f'affect_nb {affect_nb.__version__}'))

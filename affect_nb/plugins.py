@@ -131,7 +131,9 @@ def start_python(
 ) -> list: # of words; arguments can follow
     "The start of a Python that looks for no library in its working directory, as all that this process starts then do."
     os.environ.setdefault('PYTHONSAFEPATH', '1')
-    return [sys.executable, '-c', f'import sys; sys.path[:] = [p for p in sys.path if p]\n{code}']
+    begin = 'import atexit, gc, sys; sys.path[:] = [p for p in sys.path if p]'
+    end = 'atexit.register(gc.freeze)' # or a second goes into collecting what was imported
+    return [sys.executable, '-c', f'{begin}; {end}\n{code}']
 
 def start_module(
     module:str, # 'package.module'

@@ -9,7 +9,7 @@ __all__ = ['PREDICTED_AT_ONCE', 'Part', 'Run', 'open_run', 'backbone_of', 'mae_o
            'track_of', 'model_of', 'data_of', 'set_precision']
 
 # %% ../../nbs/runs/run.ipynb #5bb0e17c
-import gc, shutil, time
+import shutil, time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -400,7 +400,7 @@ def finish(self:Run,
     record = write_record(self.folder, self._record(metrics, log))
     for f in (self.folder/'checkpoint.pt', *self.folder.glob('best-*.safetensors')):
         f.unlink(missing_ok=True) # needed until there is a record
-    if self.batch: gc.freeze() # or the kernel spends seconds on collecting what it imported
+
     return record
 
 @patch
