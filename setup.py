@@ -23,5 +23,6 @@ setup(
     packages=find_namespace_packages(include=['affect_nb*'], exclude=['*__pycache__*'])
              + [f'affect_nb.ablations{part}' for part in ('', '.runs', '.profiles')] + ['affect_nb.explorers'],
     package_dir={'affect_nb.ablations': 'nbs/ablations', 'affect_nb.explorers': 'nbs/explore'},
-    package_data={'': ['*.csv', '*.onnx', 'LICENSE', '*.md', '*.ipynb', '*.json', '*.safetensors', '*.yaml', '*.j2', '*.css', '*.js']},
+    package_data={'': ['*.csv', '*.onnx', 'LICENSE', '*.md', '*.ipynb', '*.json', '*.safetensors', '*.yaml', '*.j2',
+                       '*.css', '*.js']},
 )

@@ -1,6 +1,7 @@
 """What the batches of Tables 2, 3 and 5 hold on the official sizes: blanks, supplements, labels of each task, videos.
 
-Every batch of two epochs of each distinct run of the profile is dealt out by the loader's own sampler; no image exists."""
+Every batch of two epochs of each distinct run of the profile is dealt out by the loader's own sampler;
+no image exists."""
 import sys
 
 import numpy as np, pandas as pd
@@ -30,7 +31,8 @@ def dataset(request, project):
     df = pd.concat([b.table() for b in parts], ignore_index=True)
     windows = Windows(df, p.get('seq_len', 1), p.get('hop', 1), p['tasks'])
     extra = np.arange(len(df)) >= len(parts[0].rows)
-    return df, WindowDataset(df, windows, features=np.empty((len(df), 0), np.float32), extra=extra, share=p['extra_share'])
+    return df, WindowDataset(df, windows, features=np.empty((len(df), 0), np.float32), extra=extra,
+                             share=p['extra_share'])
 
 def held(ds, batches, tasks, video):
     "One row for each batch."
@@ -47,20 +49,23 @@ def held(ds, batches, tasks, video):
 def main(profile):
     project, requests = runs(profile)
     seen, total = set(), []
-    print(f'{"tasks":13}   S   W  batch | frames      supplements, seen in | without a label | V/A: windows, videos (least)')
+    print(f'{"tasks":13}   S   W  batch | frames      supplements, seen in | without a label | V/A: windows, videos '
+          f'(least)')
     for r in requests:
         p = r.params
         key = (*p['tasks'], p.get('seq_len', 1), p.get('hop', 1), p['batch_size'], str(p['extra']), p['extra_share'])
         if key in seen: continue
         seen.add(key)
         df, ds = dataset(r, project)
-        batches, rows, video = ds.batches(p['batch_size'], True, r.seed), [], pd.factorize(df['source'].astype(str) + df['video'])[0]
+        batches, rows, video = ds.batches(p['batch_size'], True,
+                                          r.seed), [], pd.factorize(df['source'].astype(str) + df['video'])[0]
         for batches.epoch in range(EPOCHS): rows += held(ds, batches, p['tasks'], video)
         b = pd.DataFrame(rows)
         without = (b[p['tasks']] == 0).any(axis=1)
         total.append(dict(batches=len(b), without=without.sum(), blanks=b['blanks'].sum(), worst=without.mean()))
         videos = f"{b['windows'].min():.0f}, {b['videos'].min():.0f}" if 'windows' in b else ''
-        print(f"{'+'.join(p['tasks']):13}{p.get('seq_len', 1):4}{p.get('hop', 1):4}{p['batch_size']:7} | {b['frames'].min():4}…{b['frames'].max():4}"
+        print(f"{'+'.join(p['tasks']):13}{p.get('seq_len', 1):4}{p.get('hop', 1):4}{p['batch_size']:7} | "
+              f"{b['frames'].min():4}…{b['frames'].max():4}"
               f"   {b['extra'].mean():8.1%}, {batches.parts:2} epochs | {without.mean():15.2%} | {videos}", flush=True)
     t = pd.DataFrame(total)
     print(f"{len(t)} kinds of batches, {t['batches'].sum():,} batches: {t['blanks'].sum()} blanks through the encoder, "

@@ -9,12 +9,12 @@ before: a class without a positive label counted as 0. Paired: two models on the
 
 - EXPR: clips of one expression for the most part, in the proportions of 50 clips of which 38 have Neutral, 5 Anger,
   3 Disgust, 3 Fear, 31 Happiness, 9 Sadness, 18 Surprise and 26 Other.
-- AU mild: twelve units with rates from .05 to .5, other for each group. AU concentrated: three of four groups don't show
-  a unit at all.
+- AU mild: twelve units with rates from .05 to .5, other for each group. AU concentrated: three of four groups don't
+  show a unit at all.
 - V: a level for each group, a model that reads each group otherwise well. A: the same with more noise.
 
-**False alarms.** Two rows without any difference, 3 or 5 trainings each, whose training noise is 0, .3, 1 or 3 times the
-groups' standard error: how often is a difference called, and how often one of .05 that is there."""
+**False alarms.** Two rows without any difference, 3 or 5 trainings each, whose training noise is 0, .3, 1 or 3 times
+the groups' standard error: how often is a difference called, and how often one of .05 that is there."""
 import sys, time
 
 import numpy as np, pandas as pd
@@ -96,7 +96,8 @@ def coverage(repeats):
                 diff_held.append(d.lo <= real[1] - real[0] <= d.hi)
                 width.append(b.hi - b.lo)
                 if k < 200: old.append(np.ptp(np.quantile(old_draws(p, y, group, task), (.025, .975))))
-            rows.append(dict(world=name, groups=groups, truth=round(real[0], 3), coverage=np.mean(held), paired=np.mean(diff_held),
+            rows.append(dict(world=name, groups=groups, truth=round(real[0], 3), coverage=np.mean(held),
+                             paired=np.mean(diff_held),
                              width=np.median(width)/np.median(old)))
             print(rows[-1], flush=True)
     return pd.DataFrame(rows)
@@ -129,13 +130,17 @@ def alarms(repeats):
                             a, b = ([_boot(easy + own[s] + gain*s, e, weights) for e in effects[s]] for s in (1, 0))
                             hits[i] += seeded(a, b, shared).called
                     called['shared' if shared else 'own'] = hits/repeats
-                rows.append(dict(seeds=seeds, groups=groups, noise=ratio) | {f'{k} {w}': v[i] for k, v in called.items() for i, w in enumerate(('alarms', 'power'))})
+                rows.append(dict(seeds=seeds, groups=groups, noise=ratio)
+                            | {f'{k} {w}': v[i] for k, v in called.items() for i, w in enumerate(('alarms', 'power'))})
                 print(rows[-1], flush=True)
     return pd.DataFrame(rows)
 
 def main(*flags):
     quick, began = '--quick' in flags, time.time()
-    if '--alarms' not in flags: print(coverage(100 if quick else 1000).round(3).to_string(index=False), f'\n{time.time() - began:.0f} s', flush=True)
-    if '--coverage' not in flags: print(alarms(200 if quick else 2000).round(3).to_string(index=False), f'\n{time.time() - began:.0f} s')
+    if '--alarms' not in flags:
+        print(coverage(100 if quick else 1000).round(3).to_string(index=False), f'\n{time.time() - began:.0f} s',
+              flush=True)
+    if '--coverage' not in flags:
+        print(alarms(200 if quick else 2000).round(3).to_string(index=False), f'\n{time.time() - began:.0f} s')
 
 if __name__ == '__main__': main(*sys.argv[1:])

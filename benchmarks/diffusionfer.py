@@ -8,8 +8,8 @@ does it; the trunk is EfficientNet-Lite0 with ImageNet's weights, the rest is tr
 then the whole training part is trained for that many, with three seeds. Scores are of all outer folds together: CCC of
 V and A, accuracy of seven expressions, macro F1. The floor is a linear model on the trunk's usual features.
 --inner: only the inner folds, to compare recipes. --write: the figures of the model's card, as JSON.
---fine-tune: instead, all layers of EfficientNet-Lite0 are trained for V, A and EXPR, on the same folds; the recipe, too,
-is chosen inside each outer fold. Minutes of a GPU with `--processes 15`, hours of two cores."""
+--fine-tune: instead, all layers of EfficientNet-Lite0 are trained for V, A and EXPR, on the same folds; the recipe,
+too, is chosen inside each outer fold. Minutes of a GPU with `--processes 15`, hours of two cores."""
 import argparse, json, multiprocessing, os, tempfile, time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -176,7 +176,8 @@ def fine_tune(root, processes, seeds=SEEDS):
     outside = [(k, seed) for k in range(5) for seed in seeds]
     preds = [{t: np.zeros((len(df), OUTPUTS[t]), np.float32) for t in ('V', 'A', 'EXPR')} for _ in seeds]
     threads = max(1, os.cpu_count() // processes)
-    with ProcessPoolExecutor(processes, multiprocessing.get_context('spawn'), torch.set_num_threads, (threads,)) as pool:
+    with ProcessPoolExecutor(processes, multiprocessing.get_context('spawn'), torch.set_num_threads,
+                             (threads,)) as pool:
         def rows(*folds): return np.flatnonzero(np.isin(fold, folds))
         def rest(*folds): return np.flatnonzero(~np.isin(fold, folds))
         trials = [pool.submit(tuned, root, rest(k, (k + 1) % 5), rows((k + 1) % 5), MOST, 0, **r) for k, r in inside]

@@ -25,7 +25,8 @@ def made_up(n, seed=0):
     return make_frames(pd.DataFrame(dict(
         image=[f'images/{v:03d}-30-1280x720/{f:05d}.jpg' for v, f in zip(video, frame)],
         video=[f'{v:03d}-30-1280x720' for v in video], frame=frame, split=np.where(video < 350, 'train', 'val'),
-        valence=place[0], arousal=place[1], expr=np.array([*EXPRS, None], object)[rng.integers(0, 9, n)], **aus)), 'aff_wild2')
+        valence=place[0], arousal=place[1], expr=np.array([*EXPRS, None], object)[rng.integers(0, 9, n)], **aus)),
+        'aff_wild2')
 
 
 def write_root(df, root):
@@ -66,7 +67,8 @@ def look(what):
     for view in ('Faces', 'Plane'):
         faces.show(view)
         took = [timed(lambda f=f: faces.show(**f))[0] for f in FILTERS]
-        print(f'a filter, {view:7s}      {max(took):7.3f} s   at most; mean {sum(took) / len(took):.3f} s of {len(took)}')
+        print(f'a filter, {view:7s}      {max(took):7.3f} s   at most; mean {sum(took) / len(took):.3f} s of '
+              f'{len(took)}')
     state = sum(len(v) for v in faces.plane.get_state().values() if isinstance(v, bytes))
     kind, places = 'bins' if faces.plane.binned else 'points', len(faces.plane.rows) // 4
     print(f'plane                  {faces.plane.total:,} frames in {places:,} {kind}, {state:,} bytes sent')
@@ -94,7 +96,8 @@ def main():
         df = made_up(args.frames)
         df.astype({'expr': object}).to_parquet(folder/'frames.parquet')
         write_root(df, folder/'root')
-        for name, place in (('a frames table', folder/'frames.parquet'), ('a root in the layout of Aff-Wild2', folder/'root')):
+        for name, place in (('a frames table', folder/'frames.parquet'),
+                            ('a root in the layout of Aff-Wild2', folder/'root')):
             print(f'\n{args.frames:,} frames from {name}', flush=True)
             subprocess.run([sys.executable, '-W', 'ignore', __file__, '--look', str(place)], check=True, cwd=folder)
     finally: shutil.rmtree(folder)

@@ -1,4 +1,5 @@
-"The forecast of a whole profile on the official sizes, for a named GPU: hours, memory, and how long the forecast takes."
+"""The forecast of a whole profile on the official sizes, for a named GPU: hours, memory, and how long the forecast
+takes."""
 import sys, time
 
 from official import official_project

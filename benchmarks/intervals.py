@@ -2,9 +2,9 @@
 
     python benchmarks/intervals.py runs/demo3 [COMMIT]
 
-COMMIT has plain percentiles in `train/metrics.py`: the default is the last one of them. Every run of every row is scored
-on the validation set with 1,000 draws, then compared with its baseline's, by both codes in turns; the least of five
-processor times counts. And one score of 300,000 frames."""
+COMMIT has plain percentiles in `train/metrics.py`: the default is the last one of them. Every run of every row is
+scored on the validation set with 1,000 draws, then compared with its baseline's, by both codes in turns; the least of
+five processor times counts. And one score of 300,000 frames."""
 import importlib.util, subprocess, sys, tempfile, time
 from pathlib import Path
 
@@ -43,7 +43,8 @@ if __name__ == '__main__':
     old = before(commit)
     times = np.array([[seconds(code, rows) for code in (old, intervals)] for _ in range(5)]).min(0)
     scores = sum(len(seeds) for _, seeds, _ in rows.values())
-    print(f'{len(rows)} rows, {scores} scores: before {times[0]:.2f} s, now {times[1]:.2f} s, {times[1]/times[0]:.3f} times')
+    print(f'{len(rows)} rows, {scores} scores: before {times[0]:.2f} s, now {times[1]:.2f} s, {times[1]/times[0]:.3f} '
+          f'times')
     rng = np.random.default_rng(0)
     y, group = np.full((300_000, 21), np.nan), np.arange(300_000)//600
     y[:, 0] = rng.normal(size=300_000)

@@ -1,4 +1,5 @@
-"Images per second from 112-px JPEG files to augmented float batches, against fastai's `ImageBlock` pipeline on the same files."
+"""Images per second from 112-px JPEG files to augmented float batches, against fastai's `ImageBlock` pipeline on the
+same files."""
 import sys, tempfile, time
 from statistics import median
 
@@ -13,14 +14,16 @@ from affect_nb.frames import make_frames
 BATCH, REPEAT, ROUNDS = 64, 2, 5
 
 def ours(files, size, workers):
-    df = make_frames(pd.DataFrame(dict(image=[str(f) for f in files], video=[f.parent.name for f in files], frame=range(len(files)))))
+    df = make_frames(pd.DataFrame(dict(image=[str(f) for f in files], video=[f.parent.name for f in files],
+                                       frame=range(len(files)))))
     return make_loader(WindowDataset(df, Windows(df), size, aug=Augment()), BATCH, shuffle=True, workers=workers)
 
 def fastais(files, size, workers):
     "Less than ours does: no hue and saturation, and three quarters of the images where ours changes each."
     augment = aug_transforms(max_rotate=10, max_zoom=1.1, max_warp=0, max_lighting=.2)
     block = DataBlock((ImageBlock, CategoryBlock), get_y=parent_label, splitter=lambda o: (range(len(o)), []),
-                      item_tfms=RandomResizedCrop(size, min_scale=.8), batch_tfms=[*augment, Normalize.from_stats([.5] * 3, [.5] * 3)])
+                      item_tfms=RandomResizedCrop(size, min_scale=.8),
+                      batch_tfms=[*augment, Normalize.from_stats([.5] * 3, [.5] * 3)])
     return block.dataloaders(files, bs=BATCH, num_workers=workers, device='cpu').train
 
 def speed(loader):
@@ -35,7 +38,8 @@ def main(sizes):
     torch.set_num_threads(1); cv2.setNumThreads(0)
     with tempfile.TemporaryDirectory() as folder:
         files = sorted(get_image_files(write_faces(f'{folder}/faces', 40, 8))) * REPEAT
-        print(f'{len(files)} images of 112×112, batches of {BATCH}, median of {ROUNDS} rounds\n\nworkers  size  affect_nb    fastai   ratio')
+        print(f'{len(files)} images of 112×112, batches of {BATCH}, median of {ROUNDS} rounds\n\n'
+              f'workers  size  affect_nb    fastai   ratio')
         for workers in (1, 0):
             for size in sizes:
                 a, b = ours(files, size, workers), fastais(files, size, workers)

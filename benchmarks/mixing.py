@@ -52,8 +52,10 @@ def main():
         for share in (1, .5):
             which = torch.arange(BATCH) < share * BATCH
             for kinds in (*((k,) for k in MIXES), MIXES):
-                pairs = [(milliseconds(mix, x, y, which, gen, kinds), milliseconds(loop, x, y, which, kinds, r)) for _ in range(ROUNDS)]
+                pairs = [(milliseconds(mix, x, y, which, gen, kinds), milliseconds(loop, x, y, which, kinds, r))
+                         for _ in range(ROUNDS)]
                 a, b, ratio = (median(v) for v in (*zip(*pairs), [b / a for a, b in pairs]))
-                print(f"{threads:7}{share:8.0%}  {'all' if len(kinds) > 1 else kinds[0]:10}{a:8.1f}{b:8.1f}{ratio:7.1f}×", flush=True)
+                kind = 'all' if len(kinds) > 1 else kinds[0]
+                print(f'{threads:7}{share:8.0%}  {kind:10}{a:8.1f}{b:8.1f}{ratio:7.1f}×', flush=True)
 
 if __name__ == '__main__': main()

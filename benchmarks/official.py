@@ -71,7 +71,8 @@ def raf_db():
     return make_frames(pd.concat([df, multi_hot(df['name'])], axis=1).assign(expr=df['name']), 'raf_db_basic')
 
 def raf_compound():
-    parts = dict(train={k: n - n // 5 for k, n in RAF_COMPOUND.items()}, val={k: n // 5 for k, n in RAF_COMPOUND.items()})
+    parts = dict(train={k: n - n // 5 for k, n in RAF_COMPOUND.items()},
+                 val={k: n // 5 for k, n in RAF_COMPOUND.items()})
     df = pd.concat([images('raf-compound', n, s) for s, n in parts.items()], ignore_index=True)
     return make_frames(pd.concat([df, multi_hot(df['name'])], axis=1), 'raf_db_compound')
 

@@ -21,7 +21,8 @@ def grey(crop): return np.repeat(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)[..., Non
 
 def blurred(crop):
     "As if the face were 14 pixels wide."
-    return cv2.resize(cv2.resize(crop, (14, 14), interpolation=cv2.INTER_AREA), crop.shape[:2], interpolation=cv2.INTER_CUBIC)
+    return cv2.resize(cv2.resize(crop, (14, 14), interpolation=cv2.INTER_AREA), crop.shape[:2],
+                      interpolation=cv2.INTER_CUBIC)
 
 def no_faces(n, size=112):
     "Squares of photographs of a temple and of a flower."
@@ -46,7 +47,8 @@ def main(root):
         return torch.cat([model.features(view(crops, 0, r)) for r in rows])
     apart = left_out_distances(encoder, df, maps, train, epochs=6)
     outside, usual = fit_outside(features(crops[train]), apart), crops[left]
-    shown = dict(grey=np.stack([*map(grey, usual)]), blurred=np.stack([*map(blurred, usual)]), no_face=no_faces(len(usual)))
+    shown = dict(grey=np.stack([*map(grey, usual)]), blurred=np.stack([*map(blurred, usual)]),
+                 no_face=no_faces(len(usual)))
     ordinary = outside(features(usual))
     print(f'left-out faces: {np.mean(ordinary > .99):.3f} flagged, median share {np.median(ordinary):.2f}')
     for name, odd in shown.items():

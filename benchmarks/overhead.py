@@ -1,4 +1,5 @@
-"What one papermill run takes beyond its training: the smallest `mtl` run, after what it starts from, and where the seconds go."
+"""What one papermill run takes beyond its training: the smallest `mtl` run, after what it starts from, and where the
+seconds go."""
 import json, subprocess, sys, tempfile, time
 from datetime import datetime
 from pathlib import Path
@@ -23,7 +24,8 @@ def cells(folder):
     def at(x): return datetime.fromisoformat(x).timestamp()
     whole, done = nb['metadata']['papermill'], [c for c in nb['cells'] if c['cell_type'] == 'code']
     out = {'start of the kernel': at(done[0]['metadata']['papermill']['start_time']) - at(whole['start_time'])}
-    for c in done[2:]: out[f"cell: {''.join(c['source']).strip().splitlines()[-1][:48]}"] = c['metadata']['papermill']['duration']
+    for c in done[2:]:
+        out[f"cell: {''.join(c['source']).strip().splitlines()[-1][:48]}"] = c['metadata']['papermill']['duration']
     out['end of the kernel'] = at(whole['end_time']) - at(done[-1]['metadata']['papermill']['end_time'])
     return out
 

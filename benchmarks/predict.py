@@ -14,8 +14,10 @@ from affect_nb.runs.profile import SHIPPED
 
 def write_video(path, n):
     "A face of 200 pixels that wanders over a still room, 640×480, MPEG-4."
-    room = cv2.resize(np.random.default_rng(0).integers(60, 200, (12, 16, 3), np.uint8), (640, 480), interpolation=cv2.INTER_CUBIC)
-    faces = [cv2.resize(draw_face(make_identity(1), dict(AU6=.03 * k, AU12=.05 * k), pose=(k - 10, 0, 0)), (200, 200)) for k in range(21)]
+    room = cv2.resize(np.random.default_rng(0).integers(60, 200, (12, 16, 3), np.uint8), (640, 480),
+                      interpolation=cv2.INTER_CUBIC)
+    faces = [cv2.resize(draw_face(make_identity(1), dict(AU6=.03 * k, AU12=.05 * k), pose=(k - 10, 0, 0)), (200, 200))
+             for k in range(21)]
     with av.open(str(path), 'w') as c:
         s = c.add_stream('mpeg4', rate=30)
         s.width, s.height, s.pix_fmt = 640, 480, 'yuv420p'
@@ -58,7 +60,8 @@ def model_stage(analyzer):
     batches = {64: [crops], 1: [[c] for c in crops]}
     took = {n: [] for n in batches}
     for _ in range(6):
-        for n, parts in batches.items(): took[n].append(timed(lambda: [analyzer.answers(*analyzer.features(p)[:2]) for p in parts])[0])
+        for n, parts in batches.items():
+            took[n].append(timed(lambda: [analyzer.answers(*analyzer.features(p)[:2]) for p in parts])[0])
     one, many = (64 / np.median(took[n][1:]) for n in (1, 64))
     print(f'model: {many:.0f} faces/s in batches of 64, {one:.0f} one by one: {many / one:.2f} times')
 

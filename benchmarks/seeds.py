@@ -28,7 +28,8 @@ def main(out='runs/seeds'):
         pairs = [paired(c.seeds[i], c.seeds[j]) for i, j in itertools.combinations(range(24), 2)]
         error = np.std(c.seeds[0].draws)
         lines.append(dict(row=id, score=np.mean(scores), of_seeds=np.std(scores, ddof=1), of_persons=error,
-                          called=np.mean(called), single_seeds_exclude_zero=np.mean([d.lo > 0 or d.hi < 0 for d in pairs])))
+                          called=np.mean(called),
+                          single_seeds_exclude_zero=np.mean([d.lo > 0 or d.hi < 0 for d in pairs])))
     print(pd.DataFrame(lines).round(4).to_string(index=False))
 
 if __name__ == '__main__': main(*sys.argv[1:])

@@ -14,8 +14,10 @@ def table(rng):
     "Videos from a few frames to thousands long, as Aff-Wild2's are."
     share = rng.lognormal(0, 1, VIDEOS)
     n = np.maximum(1, share / share.sum() * FRAMES * 1.01).astype(int)
-    df = pd.DataFrame(dict(video=np.repeat(np.arange(VIDEOS), n), frame=np.concatenate([np.arange(k) for k in n]))).head(FRAMES)
-    return make_frames(df.assign(image='none.jpg', video=df.video.map('{:03}'.format), valence=rng.uniform(-1, 1, len(df)).astype('float32')))
+    df = pd.DataFrame(dict(video=np.repeat(np.arange(VIDEOS), n),
+                           frame=np.concatenate([np.arange(k) for k in n]))).head(FRAMES)
+    return make_frames(df.assign(image='none.jpg', video=df.video.map('{:03}'.format),
+                                 valence=rng.uniform(-1, 1, len(df)).astype('float32')))
 
 def store(folder, n, rng):
     file = Path(folder)/'features.npy'

@@ -3,9 +3,9 @@
     affect tables --config configs/local.py
 
 A worker that has a GPU sees no other, so that each run has one of its own. A run whose profile says `gpus: 2` needs
-AFFECT_GPUS_PER_RUN=2: its worker then owns two. To leave some of the machine to others, give fewer by environment variables,
-`AFFECT_GPUS=2` or `AFFECT_CORES=4`, or name the GPUs in CUDA_VISIBLE_DEVICES. Without `--config` the same runs are made by
-threads of the command itself, which is simpler.
+AFFECT_GPUS_PER_RUN=2: its worker then owns two. To leave some of the machine to others, give fewer by environment
+variables, `AFFECT_GPUS=2` or `AFFECT_CORES=4`, or name the GPUs in CUDA_VISIBLE_DEVICES. Without `--config` the same
+runs are made by threads of the command itself, which is simpler.
 """
 import os
 

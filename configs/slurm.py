@@ -2,12 +2,14 @@
 
     affect tables --profile paper --data data.yaml --config configs/slurm.py
 
-Call it on a login node, in `tmux` or `screen`: the command submits the jobs, waits, and writes the tables. The output folder,
-the data and this environment must be seen by all nodes under the same paths. Say what your cluster has by environment
-variables, `AFFECT_PARTITION=long AFFECT_HOURS=48 affect tables …`, or copy this file and change the first lines.
-A run whose profile says `gpus: 4` needs AFFECT_GPUS_PER_RUN=4: its worker then owns four GPUs. Without GPUs: AFFECT_GPUS=0.
-Two minutes before its time limit a job ends its runs at a checkpoint; one that is cancelled has as long as your cluster's
-`KillWait` for it, mostly 30 seconds. The runs are told as failed, and the same command continues them.
+Call it on a login node, in `tmux` or `screen`: the command submits the jobs, waits, and writes the tables. The output
+folder, the data and this environment must be seen by all nodes under the same paths. Say what your cluster has by
+environment variables, `AFFECT_PARTITION=long AFFECT_HOURS=48 affect tables …`, or copy this file and change the first
+lines.
+
+A run whose profile says `gpus: 4` needs AFFECT_GPUS_PER_RUN=4: its worker then owns four GPUs. Without GPUs:
+AFFECT_GPUS=0. Two minutes before its time limit a job ends its runs at a checkpoint; one that is cancelled has as long
+as your cluster's `KillWait` for it, mostly 30 seconds. The runs are told as failed, and the same command continues.
 """
 import shlex, sys
 from pathlib import Path
@@ -42,7 +44,8 @@ config = Config(
         drain_period=HOURS * 3600 - 300, # seconds; then a job begins no more runs
         provider=SlurmProvider(
             partition=PARTITION, account=ACCOUNT or None, gpus_per_node=GPUS or None, cores_per_node=CORES,
-            nodes_per_block=1, init_blocks=1, min_blocks=0, max_blocks=NODES, walltime=f'{HOURS}:00:00', exclusive=False,
+            nodes_per_block=1, init_blocks=1, min_blocks=0, max_blocks=NODES, walltime=f'{HOURS}:00:00',
+            exclusive=False,
             launcher=SimpleLauncher(), scheduler_options='#SBATCH --signal=B:TERM@120', # seconds for the checkpoints
             worker_init=f'export PATH={Path(sys.executable).parent}:$PATH'))],
     strategy='htex_auto_scale', max_idletime=300, usage_tracking=0)

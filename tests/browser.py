@@ -14,7 +14,8 @@ from common import ENV, ROOT
 CHROMIUM, DRIVER = shutil.which('chromium'), shutil.which('chromedriver')
 SHOTS = ROOT/'runs'/'browser'
 HERE = '127.0.0.1'
-ARGUMENTS = ('--headless=new', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--disable-background-networking',
+ARGUMENTS = ('--headless=new', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage',
+             '--disable-background-networking',
              '--disable-component-update', f'--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE {HERE}')
 
 
@@ -41,7 +42,8 @@ def start(*command, port, folder, log):
     "A server in a process of its own, once it listens; it can be interrupted even where this process can't."
     def interruptible(): signal.signal(signal.SIGINT, signal.SIG_DFL)
     with log.open('w') as f:
-        process = subprocess.Popen(list(map(str, command)), cwd=folder, env=ENV, stdout=f, stderr=f, preexec_fn=interruptible)
+        process = subprocess.Popen(list(map(str, command)), cwd=folder, env=ENV, stdout=f, stderr=f,
+                                   preexec_fn=interruptible)
     wait_for(lambda: listens(port) or process.poll() is not None, why=log.read_text)
     assert process.poll() is None, log.read_text()
     return process
@@ -180,7 +182,9 @@ class Page:
 
     def click(self, css, text):
         "Click on the element of a kind that says a text."
-        def named(): return next((e for e in self.driver.find_elements('css selector', css) if e.is_displayed() and e.text.strip() == text), None)
+        def named():
+            return next((e for e in self.driver.find_elements('css selector', css) if e.is_displayed()
+                         and e.text.strip() == text), None)
         wait_for(lambda: self._try(named), 30, lambda: f'{css} does not say {text!r}:\n{self.text()}').click()
 
     def drop(self, css, file):
@@ -219,7 +223,9 @@ class Page:
         events = [json.loads(e['message'])['message'] for e in self.driver.get_log('performance')]
         stopped = {e['params']['requestId'] for e in events
                    if e['method'] == 'Network.loadingFailed' and e['params'].get('blockedReason') == 'csp'}
-        asked = [(e['params']['requestId'], e['params']['request']['url']) for e in events if e['method'] == 'Network.requestWillBeSent']
-        asked += [(e['params']['requestId'], e['params']['url']) for e in events if e['method'] == 'Network.webSocketCreated']
+        asked = [(e['params']['requestId'], e['params']['request']['url']) for e in events
+                 if e['method'] == 'Network.requestWillBeSent']
+        asked += [(e['params']['requestId'], e['params']['url']) for e in events
+                  if e['method'] == 'Network.webSocketCreated']
         return sorted({url for i, url in asked if url.split(':')[0] in ('http', 'https', 'ws', 'wss')
                        and urlsplit(url).hostname != HERE and i not in stopped})

@@ -9,7 +9,8 @@ from affect_nb.cli import app
 from browser import CHROMIUM, DRIVER, chromium, page, server
 
 
-settings.register_profile('same', derandomize=True, deadline=None) # the same cases each time; make test-all draws others
+# the same cases each time; make test-all draws others
+settings.register_profile('same', derandomize=True, deadline=None)
 settings.load_profile('same')
 
 
@@ -17,7 +18,8 @@ def pytest_collection_modifyitems(items):
     "What is marked `browser` runs wherever there is one."
     if CHROMIUM and DRIVER: return
     for item in items:
-        if item.get_closest_marker('browser'): item.add_marker(pytest.mark.skip(reason='needs chromium and chromedriver'))
+        if item.get_closest_marker('browser'):
+            item.add_marker(pytest.mark.skip(reason='needs chromium and chromedriver'))
 
 
 @pytest.fixture

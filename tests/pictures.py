@@ -21,7 +21,8 @@ def one_of_each(root):
     found, seen = [], set()
     for e in EXPRS:
         mine = df[(df['expr'] == e) & ~df['video'].isin(seen)]
-        best = mine.loc[mine[list(AUS)].sum(axis=1).idxmin() if e == 'Neutral' else mine[list(AUS)].sum(axis=1).idxmax()]
+        best = mine.loc[mine[list(AUS)].sum(axis=1).idxmin()
+                        if e == 'Neutral' else mine[list(AUS)].sum(axis=1).idxmax()]
         found.append(best)
         seen.add(best['video'])
     return found
@@ -53,7 +54,8 @@ def train_decoder(mae, x, minutes):
     "Adam on the decoder alone, the rate falling to nothing."
     torch.manual_seed(0)
     mae.train().encoder.requires_grad_(False)
-    step, begun, took = torch.optim.AdamW([p for p in mae.parameters() if p.requires_grad], 2e-3, weight_decay=.01), time.time(), 0
+    step, begun, took = torch.optim.AdamW([p for p in mae.parameters() if p.requires_grad], 2e-3,
+                                          weight_decay=.01), time.time(), 0
     while (done := (time.time() - begun)/60/minutes) < 1:
         step.param_groups[0]['lr'] = 2e-3*(1 - done)
         loss = mae(x[torch.randint(len(x), (64,))])[0]

@@ -1,4 +1,5 @@
-"The documentation from the notebooks, a hook of mkdocs: a page for each notebook, a page of signatures for each module."
+"""The documentation from the notebooks, a hook of mkdocs: a page for each notebook, a page of signatures for each
+module."""
 import ast, base64, os, re
 from functools import cache
 from pathlib import Path
@@ -8,7 +9,8 @@ from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parents[1]
 NBS, PACKAGE = ROOT/'nbs', ROOT/'affect_nb'
-FLOORS = dict(data='Data', models='Models', train='Training', runs='Runs', tables='Tables', sweep='Sweeps', report='Report',
+FLOORS = dict(data='Data', models='Models', train='Training', runs='Runs', tables='Tables', sweep='Sweeps',
+              report='Report',
               infer='Answers', explore='Explorers')
 SOURCE = 'https://github.com/affect-nb/affect_nb/blob/main'
 PLAIN = re.compile(r'\x1b\[[0-9;]*m')
@@ -37,7 +39,8 @@ def shown(page, output, alt, made):
     data = output.get('data', {})
     if 'image/png' in data: return picture(page, output, data['image/png'], alt, made)
     if 'text/html' in data:
-        html = re.sub(r'<a [^>]*href="#[^>]*>(.*?)</a>', r'\1', data['text/html'], flags=re.S) # into the report, which is not here
+        # into the report, which is not here
+        html = re.sub(r'<a [^>]*href="#[^>]*>(.*?)</a>', r'\1', data['text/html'], flags=re.S)
         html = re.sub(r'(href="[^":]+)\.ipynb"', r'\1.html"', html)
         return f'<div class="output">\n{html.strip()}\n</div>'.replace('\n\n', '\n')
     if 'text/markdown' in data: return data['text/markdown']
@@ -59,7 +62,9 @@ def page_of(page, file):
             if code: parts.append(f'```python\n{code}\n```')
             parts += [shown(page, o, alt, made) for o in cell.outputs]
     module = module_of(file)
-    if module: parts.append(f'[All signatures of `affect_nb.{module}`]({os.path.relpath(f"api/{module}.md", Path(page).parent)})')
+    if module:
+        signatures = os.path.relpath(f'api/{module}.md', Path(page).parent)
+        parts.append(f'[All signatures of `affect_nb.{module}`]({signatures})')
     return '\n\n'.join(filter(None, parts)) + '\n', made
 
 
@@ -70,13 +75,15 @@ def linked(text, page):
         if not target or '://' in target or target.startswith('mailto:'): return m[0]
         path = Path(os.path.normpath(NBS/Path(page).parent/target))
         if not path.is_relative_to(NBS): return f'{m[1]}{SOURCE}/{path.relative_to(ROOT).as_posix()}{m[3]}'
-        return f"{m[1]}{target.removesuffix('.ipynb') + '.md' if target.endswith('.ipynb') else target}{'#' * bool(anchor)}{anchor}{m[3]}"
+        page = target.removesuffix('.ipynb') + '.md' if target.endswith('.ipynb') else target
+        return f"{m[1]}{page}{'#' * bool(anchor)}{anchor}{m[3]}"
     return re.sub(r'(\]\()([^)\s]+)(\))', one, text)
 
 
 def module_of(file):
     "The module that a notebook is exported to; None: it is exported to none."
-    found = re.search(r'^#\|\s*default_exp\s+(\S+)', '\n'.join(c.source for c in read(file).cells if c.cell_type == 'code'), re.M)
+    found = re.search(r'^#\|\s*default_exp\s+(\S+)',
+                      '\n'.join(c.source for c in read(file).cells if c.cell_type == 'code'), re.M)
     return found and found[1]
 
 
@@ -107,7 +114,8 @@ def on_config(config):
     "The notebooks of the modules, floor by floor, and the signatures."
     every = notebooks()
     explorers = [f'{p}.md' for p in every if p.startswith('explore/') and p.count('/') == 1]
-    floors = [{name: [f'{p}.md' for p in every if p.startswith(f'{folder}/') and f'{p}.md' not in explorers]} for folder, name in FLOORS.items()]
+    floors = [{name: [f'{p}.md' for p in every if p.startswith(f'{folder}/') and f'{p}.md' not in explorers]}
+              for folder, name in FLOORS.items()]
     ground = [f'{p}.md' for p in ('labels', 'files', 'frames', 'plugins', 'cli')]
     modules = sorted(filter(None, (module_of(f) for f in every.values())))
     config.nav += [{'Explorers': explorers}, {'Notebooks': [{'Vocabulary': ground}, *floors]},
@@ -117,7 +125,8 @@ def on_config(config):
 
 def on_files(files, config):
     "The pages, in place of the notebooks."
-    kept = Files([f for f in files if f.src_uri.startswith('images/') or Path(f.src_dir) != NBS]) # pictures, and the theme's own
+    # pictures, and the theme's own
+    kept = Files([f for f in files if f.src_uri.startswith('images/') or Path(f.src_dir) != NBS])
     for page, file in notebooks().items():
         text, made = page_of(page, file)
         kept.append(File.generated(config, f'{page}.md', content=text))

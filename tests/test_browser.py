@@ -14,8 +14,8 @@ pytestmark = pytest.mark.browser
 
 MOVING = '''
 import os, ipywidgets as w
-ratio, kind, name, go, said = w.IntSlider(description='ratio', max=20), w.Dropdown(description='kind', options=['a', 'b']), w.Text(
-    description='name', continuous_update=False), w.Button(description='Go'), w.Label()
+ratio, kind = w.IntSlider(description='ratio', max=20), w.Dropdown(description='kind', options=['a', 'b'])
+name, go, said = w.Text(description='name', continuous_update=False), w.Button(description='Go'), w.Label()
 def say(_=None): said.value = f'now {ratio.value} {kind.value} {name.value} in {os.path.basename(os.getcwd())}'
 for x in (ratio, kind, name): x.observe(say, 'value')
 def gone(_): said.value += ' gone'
@@ -45,7 +45,8 @@ def test_a_person_moves_chooses_and_types(server, page):
 
 def test_no_page_reaches_another_host(server, page):
     "Neither by its template nor by what a notebook shows."
-    write_page(server.pages, 'curious', "from IPython.display import HTML\nHTML('<img src=\"https://example.com/a.png\" alt=\"not there\"> shown')")
+    write_page(server.pages, 'curious', "from IPython.display import HTML\n"
+                                        "HTML('<img src=\"https://example.com/a.png\" alt=\"not there\"> shown')")
     page.open('curious').wait('shown')
 
 
@@ -76,7 +77,8 @@ def faces(tmp_path_factory):
     folder = tmp_path_factory.mktemp('faces')
     def scene(smile):
         image = np.full((240, 320, 3), (190, 200, 205), np.uint8)
-        image[20:220, 60:260] = cv2.resize(draw_face(make_identity(2), dict(AU6=.6 * smile, AU12=smile), background=(190, 200, 205)), (200, 200))
+        image[20:220, 60:260] = cv2.resize(draw_face(make_identity(2), dict(AU6=.6 * smile, AU12=smile),
+                                                     background=(190, 200, 205)), (200, 200))
         return image
     save_jpeg(scene(1), folder/'smile.jpg')
     with av.open(str(folder/'clip.mp4'), 'w') as c:
@@ -92,7 +94,9 @@ def test_try_a_dropped_picture(page, faces):
     page.shot('before')
     page.drop('.affect-drop', faces/'smile.jpg')
     said = page.wait('smile.jpg: 1 face', 120)
-    for words in ('expression Happiness', 'AU12 lip corner puller', 'lie nearer to their middle', 'do not come with it'): assert words in said, said
+    for words in ('expression Happiness', 'AU12 lip corner puller', 'lie nearer to their middle',
+                  'do not come with it'):
+        assert words in said, said
     assert 'bars for: Face 1' in page.find('img[alt*="its boxes"]').get_attribute('alt')
     assert 'DiffusionFER' not in said
     page.find('summary').click()

@@ -1,4 +1,5 @@
-"What a person sees and does in the explorer of faces: a class is picked, a point and a frame are chosen, a label is corrected."
+"""What a person sees and does in the explorer of faces: a class is picked, a point and a frame are chosen, a label is
+corrected."""
 import nbformat, pytest
 
 pytestmark = pytest.mark.browser
@@ -27,7 +28,8 @@ def test_faces_are_filtered_chosen_and_corrected(page, server, few):
     page.open(few)
     status = page.find('.affect-status')
     everything = number_of(status.text)
-    wait_for(lambda: all(i.get_property('naturalWidth') for i in page.driver.find_elements('css selector', '.affect-gallery img')))
+    wait_for(lambda: all(i.get_property('naturalWidth')
+                         for i in page.driver.find_elements('css selector', '.affect-gallery img')))
     assert len(page.driver.find_elements('css selector', '.affect-face')) == 20
     page.choose('class', 'Happiness')
     wait_for(lambda: number_of(page.find('.affect-status').text) < everything)

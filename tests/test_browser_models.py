@@ -39,7 +39,8 @@ def test_windows_follow_s(server, page):
     from affect_nb.models.affect import AffectModel
     from affect_nb.models.encoder import create_encoder, save_model
     save_model(AffectModel(create_encoder(TINY), ['V', 'AU'], temporal='lstm'), server.home/'lstm')
-    write_page(server.pages, 'own_windows', "from affect_nb.explore.windows import SlidingWindows\nSlidingWindows('lstm')")
+    write_page(server.pages, 'own_windows', "from affect_nb.explore.windows import SlidingWindows\n"
+                                            "SlidingWindows('lstm')")
     page.open('own_windows')
     before = drawn(page, 'affect-windows')
     assert 'S = 8' in before[1] and 'has not been trained' in before[1]
@@ -52,9 +53,11 @@ def test_windows_follow_s(server, page):
 
 
 def test_a_pair_is_picked_and_a_stage_changed(server, page):
-    write_page(server.pages, 'own_compounds', "from affect_nb.explore.compounds import Compounds\nCompounds(out='nowhere')")
+    write_page(server.pages, 'own_compounds', "from affect_nb.explore.compounds import Compounds\n"
+                                              "Compounds(out='nowhere')")
     page.open('own_compounds')
-    wait_for_other(page, 'affect-compounds', None, 'make Happily Surprised') # the stages have a figure, too, and may be sooner
+    # the stages have a figure, too, and may be sooner
+    wait_for_other(page, 'affect-compounds', None, 'make Happily Surprised')
     before = drawn(page, 'affect-compounds')
     choices = [o.text for o in page.widget('second face').find_elements('css selector', 'option')]
     page.choose('second face', next(c for c in choices if c.startswith('Disgust')))

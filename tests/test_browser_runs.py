@@ -1,4 +1,5 @@
-"The explorer of runs in a browser: the list is filtered, two runs are chosen, and compared; a number leads to its faces."
+"""The explorer of runs in a browser: the list is filtered, two runs are chosen, and compared; a number leads to its
+faces."""
 import json, shutil, sys
 
 import numpy as np, pandas as pd, pytest
@@ -16,15 +17,19 @@ def write_run(out, project, name, noise, **params):
     from affect_nb.train.scores import predictions_table, score_table
     folder, rng = run_folder(out, name), np.random.default_rng(0)
     folder.mkdir(parents=True)
-    def noisy(df): return df[['valence']].to_numpy(np.float32) + noise * rng.normal(size=(len(df), 1)).astype(np.float32)
+    def noisy(df):
+        return df[['valence']].to_numpy(np.float32) + noise * rng.normal(size=(len(df), 1)).astype(np.float32)
     parts = dict(val='val', half_0='val', half_1='val', held_out='held_out')
     table = pd.concat([predictions_table(df := project.split(part), s, dict(V=noisy(df))) for s, part in parts.items()])
     table.to_parquet(folder/'predictions.parquet')
-    (folder/'log.csv').write_text('epoch,train_loss,ccc_v,seconds\n' + ''.join(f'{e},{noise / (e + 1)},{.9 - noise / (e + 1)},20\n' for e in range(4)))
+    rows = [f'{e},{noise / (e + 1)},{.9 - noise / (e + 1)},20\n' for e in range(4)]
+    (folder/'log.csv').write_text('epoch,train_loss,ccc_v,seconds\n' + ''.join(rows))
     metrics = score_table(table, ['V'], targets(project.split('train')), dict(V=2))
     write_record(folder, dict(
-        name=name, kind='mtl', params=dict(tasks=['V'], fuse=[], seq_len=1, hop=1) | params, call=dict(profile='smoke', data=''), seed=0,
-        code='', git='', upstream=None, others=[], metrics=metrics, peak_memory_mb=300, notes=[], data=dict(digest='ab', embedded=True),
+        name=name, kind='mtl', params=dict(tasks=['V'], fuse=[], seq_len=1, hop=1) | params,
+        call=dict(profile='smoke', data=''), seed=0,
+        code='', git='', upstream=None, others=[], metrics=metrics, peak_memory_mb=300, notes=[],
+        data=dict(digest='ab', embedded=True),
         encoder='', losses=dict(first=1., last=.5), seconds=dict(total=120., training=90, beyond=30)))
     return f'{name},{metrics["V"]["ours"]["score"]}'
 
@@ -33,13 +38,15 @@ def write_demo(out):
     "An output folder with two runs of Table 3, one that failed, and the table."
     from affect_nb.runs.request import Setup
     project = Setup('smoke', out=out).project()
-    first, second = (write_run(out, project, *of, lr=lr) for of, lr in ((('V-S1-W1-11111111', .4), 1e-3), (('V-S5-W5-22222222', .1), 1e-4)))
+    first, second = (write_run(out, project, *of, lr=lr) for of,
+                     lr in ((('V-S1-W1-11111111', .4), 1e-3), (('V-S5-W5-22222222', .1), 1e-4)))
     (out/'runs'/'V-S9-W9-33333333').mkdir()
     (out/'runs'/'V-S9-W9-33333333'/'error.txt').write_text('a video is too short')
     (out/'tables').mkdir()
     lines = [f'{row},V,ccc_v,,V,{s},{s},,,.56,{run.split(",")[1]},.3,.9,.5,.5,194,drawn,{run.split(",")[0]}'
              for row, s, run in ((7, 1, first), (8, 5, second))]
-    head = 'row,task,metric,fuse,joint,S,W,stage_epochs,compound_share,paper,ours,lo,hi,cross_fit,held_out,scored,data,runs'
+    head = ('row,task,metric,fuse,joint,S,W,stage_epochs,compound_share,paper,ours,lo,hi,cross_fit,held_out,scored,'
+            'data,runs')
     (out/'tables'/'table_3.csv').write_text('\n'.join([head, *lines]) + '\n')
     (out/'tables'/'table_3.json').write_text(json.dumps({}))
     return out
@@ -51,7 +58,8 @@ def demo(server):
     shutil.rmtree(server.home/'runs'/'demo')
 
 
-def rows(page): return [r.text for r in page.driver.find_elements('css selector', '.affect-runs-list tbody tr') if r.is_displayed()]
+def rows(page):
+    return [r.text for r in page.driver.find_elements('css selector', '.affect-runs-list tbody tr') if r.is_displayed()]
 
 
 def search(page, text):
@@ -95,7 +103,8 @@ def test_from_a_number_to_its_faces(demo, page):
 
 @pytest.mark.slow
 def test_seven_clicks_to_an_explained_number(page, tmp_path):
-    "A newcomer's clock in JupyterLab, as the start page says it: the number with its interval, its run, its notebook, its face."
+    """A newcomer's clock in JupyterLab, as the start page says it: the number with its interval, its run, its
+    notebook, its face."""
     from affect_nb.explore.serve import copy_explorers
     write_demo(tmp_path/'runs'/'demo')
     pages, port, clicks = copy_explorers(tmp_path/'explore'), free_port(), 0
@@ -116,7 +125,8 @@ def test_seven_clicks_to_an_explained_number(page, tmp_path):
         click('.jp-Dialog .jp-mod-accept')
         page.wait('3.8 V S=5: ccc_v', 180)
         page.shot('number')
-        page.choose('Cell', next(o.text for o in page.widget('Cell').find_elements('css selector', 'option') if o.text.startswith('3.7')))
+        page.choose('Cell', next(o.text for o in page.widget('Cell').find_elements('css selector', 'option')
+                                 if o.text.startswith('3.7')))
         clicks += 2 # the menu, and what is chosen of it
         said = page.wait('affect train --profile smoke')
         assert '[0.300, 0.900]' in said and 'V-S1-W1-11111111' in said

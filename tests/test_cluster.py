@@ -43,13 +43,15 @@ def slurm(tmp_path_factory):
     root, host = tmp_path_factory.mktemp('slurm'), socket.gethostname()
     for part in ('state', 'spool'): (root/part).mkdir()
     track = 'cgroup' if os.access(FREEZER/'tasks', os.W_OK) else 'linuxproc'
-    (root/'slurm.conf').write_text(CONF.format(root=root, host=host, cores=os.cpu_count(), ports=free_ports(2), track=track))
+    (root/'slurm.conf').write_text(CONF.format(root=root, host=host, cores=os.cpu_count(), ports=free_ports(2),
+                                               track=track))
     (root/'cgroup.conf').write_text(CGROUP if track == 'cgroup' else '')
     (root/'munge.key').write_bytes(os.urandom(1024))
     (root/'munge.key').chmod(0o600)
     env = {**ENV, 'SLURM_CONF': str(root/'slurm.conf')}
     munge = ['munged', '--foreground', '--force', *(f'--{k}={root}/munge.{v}' for k, v in
-             (('socket', 'sock'), ('key-file', 'key'), ('pid-file', 'pid'), ('seed-file', 'seed'), ('log-file', 'log')))]
+             (('socket', 'sock'), ('key-file', 'key'), ('pid-file', 'pid'), ('seed-file', 'seed'),
+              ('log-file', 'log')))]
     daemons = []
     try:
         for command in (munge, ['slurmctld', '-D'], ['slurmd', '-D', '-N', host]):
@@ -87,16 +89,19 @@ def until(true, seconds):
 def tables(profile, out, env=ENV, *more):
     "Start the command."
     command = [AFFECT, 'tables', '--tables', '3', '--profile', profile, '--out', out, *more]
-    return subprocess.Popen([str(c) for c in command], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen([str(c) for c in command], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                            text=True)
 
 
 def numbers(out): return (out/'tables'/'table_3.csv').read_bytes()
 
 
 def check_nothing_is_left(slurm):
-    "No job, and no process that was started by one or by the command: they all know where the partition's name came from."
+    """No job, and no process that was started by one or by the command: they all know where the partition's name came
+    from."""
     until(lambda: not ask(slurm, 'squeue', '-h').strip(), 60)
-    until(lambda: not [p for p in psutil.process_iter() if all(environment(p).get(k) == slurm[k] for k in ('SLURM_CONF', 'AFFECT_PARTITION'))], 20)
+    until(lambda: not [p for p in psutil.process_iter()
+                       if all(environment(p).get(k) == slurm[k] for k in ('SLURM_CONF', 'AFFECT_PARTITION'))], 20)
 
 
 def environment(process):

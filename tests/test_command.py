@@ -39,7 +39,8 @@ def refused(*args, says, status=2, by=affect):
 def test_help_lists_the_commands():
     done = affect('--help')
     assert done.returncode == 0
-    for name in ('tables', 'show', 'search', 'pretrain', 'finetune', 'train', 'submit', 'check', 'synth'): assert f' {name} ' in done.stdout
+    for name in ('tables', 'show', 'search', 'pretrain', 'finetune', 'train', 'submit', 'check', 'synth'):
+        assert f' {name} ' in done.stdout
 
 
 def test_version_profiles_and_completion(here):
@@ -49,19 +50,23 @@ def test_version_profiles_and_completion(here):
     said = here('tables', '--help').stdout
     for name in profile_names(): assert re.search(rf'\b{name}\b', said), name
     asked = dict(_AFFECT_COMPLETE='complete_bash', COMP_WORDS='affect train --profile d', COMP_CWORD='3')
-    assert subprocess.run([AFFECT], env={**ENV, **asked}, capture_output=True, text=True, timeout=60).stdout.split() == ['demo', 'demo3']
+    assert subprocess.run([AFFECT], env={**ENV, **asked}, capture_output=True, text=True,
+                          timeout=60).stdout.split() == ['demo', 'demo3']
 
 
 def test_a_dry_run_is_quick_and_writes_nothing(here, tmp_path):
     "No faces are drawn but a few, in a folder that goes away; the summary comes first."
     first, summary, *runs = here('tables', '--tables', 3, '--out', tmp_path/'out', '--dry-run').stdout.splitlines()
-    assert first.startswith('dry run: Table 3; profile demo') and summary == '25 runs to make (1 pretrain, 1 finetune, 23 mtl), 0 already made, for 23 rows'
-    assert runs[0] == 'pretrain (what others start from): never run' and '--gpu a100' in runs[-1] and not list(tmp_path.iterdir())
+    assert first.startswith('dry run: Table 3; profile demo')
+    assert summary == '25 runs to make (1 pretrain, 1 finetune, 23 mtl), 0 already made, for 23 rows'
+    assert runs[0] == 'pretrain (what others start from): never run' and '--gpu a100' in runs[-1]
+    assert not list(tmp_path.iterdir())
 
 
 def test_synth_then_check(faces):
     done = affect('check', faces)
-    assert done.returncode == 0 and done.stdout.strip().endswith('nothing is wrong') and not done.stderr, done.stdout + done.stderr
+    assert done.returncode == 0 and done.stdout.strip().endswith('nothing is wrong'), done.stdout + done.stderr
+    assert not done.stderr, done.stdout + done.stderr
     for word in ('train', 'val', 'held_out', 'frames', '112×112'): assert word in done.stdout
     again = refused('synth', faces, says=[str(faces), 'not empty'])
     assert not again.stdout
@@ -76,7 +81,8 @@ def test_check_finds_leaks_and_broken_images(faces, tmp_path):
     done = affect('check', root)
     wrong = [l for l in done.stdout.splitlines() if l.startswith('WRONG')]
     assert done.returncode == 1 and len(wrong) == 2 and not done.stderr, done.stdout
-    assert f'{image.parent.name}/{image.name}' in wrong[0] and 'cut short' in wrong[0] and 'more than one split' in wrong[1]
+    assert f'{image.parent.name}/{image.name}' in wrong[0] and 'cut short' in wrong[0]
+    assert 'more than one split' in wrong[1]
 
 
 def test_windows_files(faces, tmp_path):
@@ -101,7 +107,8 @@ ARGUMENTS = {
     'nested': (['tables', '--tables', '3', '--nested', 'half', '--data', '{faces}'], ["nested is 'half'"]),
     'refit of a table': (['tables', '--tables', '3', '--folds', '1', '--data', '{faces}'], ['folds is 1', '--folds 1']),
     'no file of rows': (['tables', '--rows', 'mine.csv', '--data', '{faces}'], ["'mine.csv'", 'row and task']),
-    'a module that is not there': (['train', '--temporal', 'no_such_module:Net', '--data', '{faces}'], ["'no_such_module:Net'", 'PYTHONPATH']),
+    'a module that is not there': (['train', '--temporal', 'no_such_module:Net', '--data', '{faces}'],
+                                   ["'no_such_module:Net'", 'PYTHONPATH']),
     'temporal part': (['train', '--seq-len', '5', '--temporal', 'gru', '--data', '{faces}'], ["'gru'", 'lstm']),
     'no encoder': (['train', '--encoder', '/nonexist', '--data', '{faces}'], ["'/nonexist'", 'no run folder']),
     'code of a file': (['tables', '--rows', '{rows}', '--data', '{faces}'], ['line 2', 'evil', '--allow-code']),
@@ -136,35 +143,41 @@ def ce_run(tmp_path):
     "A run of the compound track that has learned nothing, and a profile with few drawn videos."
     from affect_nb.models.affect import AffectModel
     from affect_nb.models.encoder import create_encoder, save_model
-    save_model(AffectModel(create_encoder(dict(img_size=32, patch_size=8, embed_dim=24, depth=1, num_heads=2)), ['CE']), tmp_path/'out/runs/CE')
+    save_model(AffectModel(create_encoder(dict(img_size=32, patch_size=8, embed_dim=24, depth=1, num_heads=2)), ['CE']),
+               tmp_path/'out/runs/CE')
     (tmp_path/'out/data').mkdir()
     (tmp_path/'few.yaml').write_text('base: smoke\nembedded: {c_expr: {videos: 3, frames: 8}}\n')
     return tmp_path/'out/runs/CE'
 
 
 def test_submit(ce_run, tmp_path, here):
-    "Of drawn videos with their score; then of the same folder as a user's own, where frames without a face have to be named."
+    """Of drawn videos with their score; then of the same folder as a user's own, where frames without a face have to
+    be named."""
     first, own, out = tmp_path/'first.txt', tmp_path/'own.txt', ['--out', tmp_path/'own.txt']
     done = here('submit', ce_run, '--profile', tmp_path/'few.yaml', '--out', first)
     assert not done.returncode and 'note: 3 of 24 listed frames' in done.stderr, done.stderr
     path, words, score = done.stdout.splitlines()
-    assert path == str(first) and 'not the paper' in words and score.startswith('f1_ce7 ') and '[' in score and score.endswith(' of 3 groups')
+    assert path == str(first) and 'not the paper' in words and score.startswith('f1_ce7 ') and '[' in score
+    assert score.endswith(' of 3 groups')
     root, = (tmp_path/'out/data').glob('c_expr-*/')
     official = root/'test_list.txt'
     (tmp_path/'data.yaml').write_text(f'table: {official}\nc_expr: {root}\n', encoding='utf-8')
     for args in ([root, '--list', official], ['--data', tmp_path/'data.yaml']):
         refused('submit', ce_run, *args, *out, says=['video 03: 5 frames', '--faceless'], by=here)
         done = here('submit', ce_run, *args, *out, '--faceless', '--workers', 1)
-        assert not done.returncode and done.stdout.split() == [str(own)] and own.read_text() == first.read_text(), done.stderr
+        assert not done.returncode and done.stdout.split() == [str(own)], done.stderr
+        assert own.read_text() == first.read_text(), done.stderr
         own.unlink()
     before = official.read_bytes()
-    refused('submit', ce_run, root, '--list', official, '--out', official, '--faceless', says=['official list itself'], by=here)
+    refused('submit', ce_run, root, '--list', official, '--out', official, '--faceless', says=['official list itself'],
+            by=here)
     assert official.read_bytes() == before
 
 
 FILES = {
     'a bad line': (lambda t: t + BAD + '\n', ['training_set_annotations.txt, line ', 'expr is 9']),
-    'a way out of the root': (lambda t: t + BAD.replace('5/00001', '../00001') + '\n', ['training_set_annotations.txt, line ', '../00001.jpg']),
+    'a way out of the root': (lambda t: t + BAD.replace('5/00001', '../00001') + '\n',
+                              ['training_set_annotations.txt, line ', '../00001.jpg']),
     'too few columns': (lambda t: t + '5/00001.jpg,0.1\n', ['training_set_annotations.txt, line ', '2 columns']),
 }
 
@@ -185,7 +198,8 @@ ROWS = {
     'column': ('row,task,colour\nmine,V,red\n', ["unknown column 'colour'", 'baseline']),
     'baseline': ('row,task,baseline\nmine,V,3.99\n', ['mine.csv, line 2', "there is no baseline '3.99'"]),
     'another metric': ('row,task,baseline\nmine,V,3.1\n', ['mine.csv, line 2', 'f1_au', 'ccc_v']),
-    'share': ('row,task,stage_epochs,compound_share\nmine,CE,5 5,0 1.5\n', ['mine.csv, line 2', 'compound_share', 'is no share']),
+    'share': ('row,task,stage_epochs,compound_share\nmine,CE,5 5,0 1.5\n',
+              ['mine.csv, line 2', 'compound_share', 'is no share']),
     'settings': ('row,task,settings\nmine,V,epoch: 3\n', ["unknown setting 'epoch'", 'epochs']),
 }
 
@@ -194,22 +208,26 @@ ROWS = {
 def test_wrong_rows(name, faces, tmp_path, here):
     text, says = ROWS[name]
     (tmp_path/'mine.csv').write_text(text)
-    refused('tables', '--rows', tmp_path/'mine.csv', '--profile', 'smoke', '--data', faces, '--out', tmp_path/'out', says=says, by=here)
+    refused('tables', '--rows', tmp_path/'mine.csv', '--profile', 'smoke', '--data', faces, '--out', tmp_path/'out',
+            says=says, by=here)
     assert not list(tmp_path.glob('out/runs/*'))
 
 
 def test_wrong_project_file(faces, tmp_path, here):
     file = tmp_path/'data.yaml'
     file.write_text(f'aff_wild2: {faces}\nafew: {faces}\n', encoding='utf-8')
-    refused('pretrain', '--profile', 'smoke', '--data', file, '--out', tmp_path/'out', says=['data.yaml', "'afew'", 'aff_wild2'], by=here)
+    refused('pretrain', '--profile', 'smoke', '--data', file, '--out', tmp_path/'out',
+            says=['data.yaml', "'afew'", 'aff_wild2'], by=here)
     assert not (tmp_path/'out').exists()
 
 
 def test_a_broken_image_stops_training(faces, tmp_path):
     root = copy(faces, tmp_path/'faces')
-    image = next(root/'cropped_aligned'/l.split(',')[0] for l in (root/'training_set_annotations.txt').read_text().splitlines()[1:]
+    image = next(root/'cropped_aligned'/l.split(',')[0]
+                 for l in (root/'training_set_annotations.txt').read_text().splitlines()[1:]
                  if (root/'cropped_aligned'/l.split(',')[0]).exists())
     cut(image)
-    refused('pretrain', '--profile', 'smoke', '--data', root, '--out', tmp_path/'out', says=[f'{image.parent.name}/{image.name}', 'cut short', 'run.ipynb'])
+    refused('pretrain', '--profile', 'smoke', '--data', root, '--out', tmp_path/'out',
+            says=[f'{image.parent.name}/{image.name}', 'cut short', 'run.ipynb'])
     left = {f.name for f in (tmp_path/'out').rglob('*') if f.is_file()}
     assert left <= {'run.ipynb', '.lock', '.code', 'error.txt'}, left

@@ -42,5 +42,6 @@ def test_what_cant_be_compiled_is_one_sentence(monkeypatch):
         def call(*args): raise RuntimeError('Failed to find C++ compiler.\nand more')
         return call
     monkeypatch.setattr(torch, 'compile', fails)
-    with pytest.raises(InputError, match=r"torch.compile can't be used here \(Failed to find C\+\+ compiler.\): set compile to false$"):
+    with pytest.raises(InputError, match=r"torch.compile can't be used here \(Failed to find C\+\+ compiler.\): set "
+                                         r"compile to false$"):
         compile_backbone(model())

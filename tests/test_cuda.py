@@ -24,7 +24,8 @@ def elsewhere(code, *args, gpu=True):
     "Python in a process of its own, with the GPU or without; its last line, read as JSON."
     path = os.pathsep.join([str(ROOT/'tests'), *filter(None, sys.path)])
     env = {**ENV, 'PYTHONPATH': path} | ({} if gpu else {'CUDA_VISIBLE_DEVICES': ''})
-    done = subprocess.run([sys.executable, '-c', code, *map(str, args)], capture_output=True, text=True, env=env, timeout=300)
+    done = subprocess.run([sys.executable, '-c', code, *map(str, args)], capture_output=True, text=True, env=env,
+                          timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
 

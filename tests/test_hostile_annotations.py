@@ -1,4 +1,5 @@
-"Mangled annotation files, lists and images are read, or refused by one sentence: no other exception, no warning turned crash."
+"""Mangled annotation files, lists and images are read, or refused by one sentence: no other exception, no warning
+turned crash."""
 import io, random, sys, warnings
 
 import numpy as np, pytest
@@ -14,8 +15,10 @@ from affect_nb.labels import AUS
 
 HEADER = 'image,valence,arousal,expression,aus\n'
 LINE = '341/00001.jpg,-0.00233,0.0,7,0,0,0,0,0,1,0,0,0,-1,0,0\n'
-CELLS = ['', ' ', '-5', '-1', '0', '1', '8', '1e400', 'nan', 'inf', '0x1', '1_0', '0,0', '"', '"0"', '٣', '\0', '\x0b', '\u2028', '\r', '\n', '\ufeff', '../x/00001.jpg',
-         '..', '/etc/00001.jpg', '//host/share/00001.jpg', 'C:\\x\\00001.jpg', '%2e%2e/00001.jpg', '341/00001.jpg/../../1.jpg', '341/99999999999999999999.jpg',
+CELLS = ['', ' ', '-5', '-1', '0', '1', '8', '1e400', 'nan', 'inf', '0x1', '1_0', '0,0', '"', '"0"', '٣', '\0', '\x0b',
+         '\u2028', '\r', '\n', '\ufeff', '../x/00001.jpg',
+         '..', '/etc/00001.jpg', '//host/share/00001.jpg', 'C:\\x\\00001.jpg', '%2e%2e/00001.jpg',
+         '341/00001.jpg/../../1.jpg', '341/99999999999999999999.jpg',
          'x'*100_000, '9'*5_000, '-', '.', 'null', 'None', '=1+1']
 BYTES = [b'\xff\xfe', b'\xe9', b'\xef\xbb\xbf', b'\0\0', b'\xc3\x28', b'\xed\xa0\x80']
 
@@ -88,7 +91,8 @@ def test_any_per_video_text(tmp_path, text, task):
         p.write_bytes((head + text).encode()); reads_or_refuses(lambda p: read_per_video(tmp_path, task, 'train'), p)
 
 
-@pytest.mark.parametrize('name', [c for c in CELLS if '/' in c or '\\' in c or '..' in c] + ['a/b/00001.jpg', './00001.jpg', '.ssh/00001.jpg', '341/.jpg'])
+@pytest.mark.parametrize('name', [c for c in CELLS if '/' in c or '\\' in c
+                                  or '..' in c] + ['a/b/00001.jpg', './00001.jpg', '.ssh/00001.jpg', '341/.jpg'])
 def test_no_name_leaves_the_root(tmp_path, name):
     p = tmp_path/'train_set.txt'; p.write_text(HEADER + LINE.replace('341/00001.jpg', name), encoding='utf-8')
     if name == '%2e%2e/00001.jpg': return is_clean(read_mtl(p)) # only a name: nothing here decodes it
@@ -97,17 +101,20 @@ def test_no_name_leaves_the_root(tmp_path, name):
 
 
 def encoded(rng, fmt):
-    f = io.BytesIO(); Image.fromarray(rng.integers(0, 255, (24, 20, 3), dtype=np.uint8)).save(f, fmt); return f.getvalue()
+    f = io.BytesIO(); Image.fromarray(rng.integers(0, 255, (24, 20, 3),
+                                                   dtype=np.uint8)).save(f, fmt); return f.getvalue()
 
 
 def mangle_images(folder, trials, seed=0):
     resource = pytest.importorskip('resource')
-    def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**30 if sys.platform == 'darwin' else 2**20) # GB
+    def peak():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**30 if sys.platform == 'darwin' else 2**20) # GB
     rng, p, seen, before = np.random.default_rng(seed), folder/'face.img', 0, peak()
     for fmt in ('JPEG', 'PNG', 'BMP', 'WEBP'):
         for _ in range(trials):
             data = np.frombuffer(encoded(rng, fmt), np.uint8).copy()
-            at = rng.integers(len(data) if rng.random() < .5 else 40, size=rng.integers(1, 6)); data[at] = rng.integers(256, size=len(at))
+            at = rng.integers(len(data) if rng.random() < .5 else 40,
+                              size=rng.integers(1, 6)); data[at] = rng.integers(256, size=len(at))
             p.write_bytes(data[:rng.integers(len(data))].tobytes() if rng.random() < .3 else data.tobytes())
             img = reads_or_refuses(lambda p: read_image(p, max_pixels=100_000), p)
             if img is not None: assert img.dtype == np.uint8 and img.ndim == 3 and img.size <= 300_000; seen += 1
@@ -124,5 +131,6 @@ def test_mangled_images_long(tmp_path, capfd): mangle_images(tmp_path, 5_000, se
 def test_a_refused_submission_leaves_nothing(tmp_path):
     (tmp_path/'MTL.txt').write_text(HEADER + '341/00001.jpg,\n341/00002.jpg,\n')
     (tmp_path/'train_set.txt').write_text(HEADER + LINE)
-    with pytest.raises(InputError, match='341/00002.jpg'): write_mtl_submission(read_mtl(tmp_path/'train_set.txt'), tmp_path/'MTL.txt', tmp_path/'new/out.txt')
+    with pytest.raises(InputError, match='341/00002.jpg'):
+        write_mtl_submission(read_mtl(tmp_path/'train_set.txt'), tmp_path/'MTL.txt', tmp_path/'new/out.txt')
     assert not (tmp_path/'new').exists()

@@ -9,13 +9,16 @@ from affect_nb.runs import record
 from common import ENV, ROOT, copy_checkout, tracked
 from readme import readme
 
-FLOORS = ('labels', 'files', 'frames', 'plugins', 'data', 'models', 'train', 'runs', 'tables', 'sweep', 'report', 'infer',
+FLOORS = ('labels', 'files', 'frames', 'plugins', 'data', 'models', 'train', 'runs', 'tables', 'sweep', 'report',
+          'infer',
           'explore', 'command', 'cli') # imports go downwards only
 NOTEBOOKS = [t for t in tracked() if t.suffix == '.ipynb' and t.parts[0] == 'nbs']
 MODULES = [t for t in tracked() if t.suffix == '.py' and t.parts[0] == 'affect_nb' and not t.name.startswith('_')]
 
 
-def cells(path, kind='code'): return [''.join(c['source']) for c in json.loads((ROOT/path).read_text(encoding='utf-8'))['cells'] if c['cell_type'] == kind]
+def cells(path, kind='code'):
+    return [''.join(c['source']) for c in json.loads((ROOT/path).read_text(encoding='utf-8'))['cells']
+            if c['cell_type'] == kind]
 def is_exported(cell): return re.match(r'#\|\s*exports?\b', cell)
 def code_lines(cell): return [l for l in cell.splitlines() if l.strip() and not l.startswith('#|')]
 def exporting(): return [n for n in NOTEBOOKS if any(is_exported(c) for c in cells(n))]
@@ -37,13 +40,14 @@ def test_modules_are_in_step_with_the_notebooks(checkout):
     nbdev('nbdev_export', checkout)
     made = {f.relative_to(checkout).as_posix() for f in (checkout/'affect_nb').rglob('*.py')}
     assert made == {t.as_posix() for t in tracked() if t.parts[0] == 'affect_nb' and t.suffix == '.py'}
-    differ = [n for n in sorted(made) if (checkout/n).read_text(encoding='utf-8') != (ROOT/n).read_text(encoding='utf-8')]
+    def text(folder, name): return (folder/name).read_text(encoding='utf-8')
+    differ = [n for n in sorted(made) if text(checkout, n) != text(ROOT, n)]
     assert not differ, f'run nbdev_export: {differ}'
 
 
 def test_notebooks_are_clean(checkout):
     nbdev('nbdev_clean', checkout)
-    differ = [str(n) for n in NOTEBOOKS if json.loads((checkout/n).read_text(encoding='utf-8')) != json.loads((ROOT/n).read_text(encoding='utf-8'))]
+    differ = [str(n) for n in NOTEBOOKS if json.loads(text(checkout, n)) != json.loads(text(ROOT, n))]
     assert not differ, f'run nbdev_clean: {differ}'
 
 
@@ -106,7 +110,8 @@ def exported_names(path):
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
             patched = any('patch' in ast.unparse(d) for d in node.decorator_list)
             names = [] if patched else [node.name]
-        elif isinstance(node, ast.Assign): names = [n.id for t in node.targets for n in ast.walk(t) if isinstance(n, ast.Name)]
+        elif isinstance(node, ast.Assign):
+            names = [n.id for t in node.targets for n in ast.walk(t) if isinstance(n, ast.Name)]
         else: continue
         yield from (n for n in names if not n.startswith('_'))
 
@@ -148,12 +153,21 @@ def test_lines_a_person_can_read(path):
     assert not long, long
 
 
+SCRIPTS = [p for pattern in ('setup.py', 'tests/*.py', 'benchmarks/*.py', 'configs/*.py') for p in ROOT.glob(pattern)]
+
+@pytest.mark.parametrize('path', [str(p.relative_to(ROOT)) for p in sorted(SCRIPTS)])
+def test_scripts_are_no_wider(path):
+    wide = [l for l in (ROOT/path).read_text(encoding='utf-8').splitlines() if len(l) > 120]
+    assert not wide, wide[:3]
+
+
 def test_the_readme_is_the_index():
     assert (ROOT/'README.md').read_text(encoding='utf-8') == readme(), 'run make readme'
 
 
 def test_no_paths_of_a_machine():
-    here = re.compile('|'.join([re.escape(str(ROOT)) if len(ROOT.parts) > 2 else '(?!)', r'(?<![\w.~])/(home|root|Users|work|mnt|tmp)/\w', r'[A-Z]:\\+Users\\+\w']))
+    here = re.compile('|'.join([re.escape(str(ROOT)) if len(ROOT.parts) > 2 else '(?!)',
+                                r'(?<![\w.~])/(home|root|Users|work|mnt|tmp)/\w', r'[A-Z]:\\+Users\\+\w']))
     for t in tracked():
         if t.suffix in ('.safetensors', '.onnx', '.png', '.jpg', '.heic'): continue
         found = here.search((ROOT/t).read_text(encoding='utf-8'))

@@ -1,4 +1,5 @@
-"Every option of every command, fuzzed: one sentence that names the option and the way out, exit status 2, nothing written."
+"""Every option of every command, fuzzed: one sentence that names the option and the way out, exit status 2, nothing
+written."""
 import inspect, re
 from typing import Annotated, get_args, get_origin
 
@@ -21,7 +22,8 @@ def parameters():
 
 
 PARAMETERS = list(parameters())
-NUMBERS = [(c, name, k) for c, name, k in PARAMETERS if name and {int, float} & {k, *get_args(k)} and bool not in (k, *get_args(k))]
+NUMBERS = [(c, name, k) for c, name, k in PARAMETERS if name and {int, float} & {k, *get_args(k)}
+           and bool not in (k, *get_args(k))]
 FLAGS = [(c, name) for c, name, k in PARAMETERS if name and k is bool]
 
 
@@ -57,7 +59,8 @@ def test_words_that_mean_nothing(refused):
 def test_numbers(refused):
     for command, name, kind in NUMBERS:
         whole = int in (kind, *get_args(kind))
-        for value in ('', 'nan', '1e400', '-99999999999', '@x', '0x10', '1 2', *(['1.5', '9'*30, 'inf'] if whole else [])):
+        for value in ('', 'nan', '1e400', '-99999999999', '@x', '0x10', '1 2',
+                      *(['1.5', '9'*30, 'inf'] if whole else [])):
             refused([command, name, value], name, 'must be a')
 
 
@@ -74,11 +77,16 @@ def test_names_that_are_none(refused):
 
 
 SETTINGS = {
-    'epochs=.inf': ['epochs is inf'], 'epochs=.nan': ['epochs is nan'], 'epochs=1e400': ['epochs'], 'epochs=@x': ['--set epochs', 'not YAML'], '@x': ['--set @x', 'name=value'],
-    '=3': ["unknown setting ''"], 'epochs=': ['epochs is None'], 'epochs=[1': ['--set epochs'], 'epochs={a: b': ['--set epochs'], 'epochs=0': ['1 or more'], 'epochs=-1': ['1 or more'],
-    'epochs=99999999999': ['at most 1,000,000,000'], f"epochs={'9'*200}": ['epochs'], 'epochs=!!python/object/apply:os.system [x]': ['--set epochs'], 'epochs=[1, 2]': ['epochs'],
-    'lr=.nan': ['lr is nan'], 'lr=-1': ['0 or more'], 'lr=1e400': ['lr'], 'wd=.inf': ['wd'], 'batch_size=0': ['batch_size'], 'threads=-1': ['threads'], 'gpus=0': ['gpus'],
-    'weights={V: .nan}': ['V is nan'], 'extra={a: b}': ['extra'], 'single={a: b}': ["unknown setting 'a'"], 'drop_path=1.5': ['drop_path', 'at most 1'], 'precision=fp8': ['fp32'],
+    'epochs=.inf': ['epochs is inf'], 'epochs=.nan': ['epochs is nan'], 'epochs=1e400': ['epochs'],
+    'epochs=@x': ['--set epochs', 'not YAML'], '@x': ['--set @x', 'name=value'],
+    '=3': ["unknown setting ''"], 'epochs=': ['epochs is None'], 'epochs=[1': ['--set epochs'],
+    'epochs={a: b': ['--set epochs'], 'epochs=0': ['1 or more'], 'epochs=-1': ['1 or more'],
+    'epochs=99999999999': ['at most 1,000,000,000'], f"epochs={'9'*200}": ['epochs'],
+    'epochs=!!python/object/apply:os.system [x]': ['--set epochs'], 'epochs=[1, 2]': ['epochs'],
+    'lr=.nan': ['lr is nan'], 'lr=-1': ['0 or more'], 'lr=1e400': ['lr'], 'wd=.inf': ['wd'],
+    'batch_size=0': ['batch_size'], 'threads=-1': ['threads'], 'gpus=0': ['gpus'],
+    'weights={V: .nan}': ['V is nan'], 'extra={a: b}': ['extra'], 'single={a: b}': ["unknown setting 'a'"],
+    'drop_path=1.5': ['drop_path', 'at most 1'], 'precision=fp8': ['fp32'],
 }
 
 
@@ -87,9 +95,12 @@ def test_settings(setting, refused): refused(['train', '--set', setting], *SETTI
 
 
 PROFILES = {
-    'a cycle': ('base: {other}\n', ['base of its base']), 'itself': ('base: {mine}\n', ['its own base']), 'a list': ('- 1\n', ['list of sections']),
-    'not text': ('\0\1', ['mine.yaml']), 'no end': ('mtl: {lr: .inf}', ['lr is inf']), 'no number': ('mtl: {lr: .nan}', ['lr is nan']), 'huge': (f"mtl: {{epochs: 1{'0'*400}}}", ['too large']),
-    'a base that is none': ('base: [1]', ['[1]']), 'aliases': ('mtl: &a {lr: *a}', ['mine.yaml']), 'code': ('mtl: !!python/name:os.system', ['mine.yaml']),
+    'a cycle': ('base: {other}\n', ['base of its base']), 'itself': ('base: {mine}\n', ['its own base']),
+    'a list': ('- 1\n', ['list of sections']),
+    'not text': ('\0\1', ['mine.yaml']), 'no end': ('mtl: {lr: .inf}', ['lr is inf']),
+    'no number': ('mtl: {lr: .nan}', ['lr is nan']), 'huge': (f"mtl: {{epochs: 1{'0'*400}}}", ['too large']),
+    'a base that is none': ('base: [1]', ['[1]']), 'aliases': ('mtl: &a {lr: *a}', ['mine.yaml']),
+    'code': ('mtl: !!python/name:os.system', ['mine.yaml']),
 }
 
 
@@ -103,16 +114,29 @@ def test_profiles(name, refused, tmp_path):
 
 
 CALLS = {
-    'train --profile nothing': ["'nothing'", 'demo'], 'train --profile ../x': ["'../x'"], 'train --profile /dev/null': ["'/dev/null'"], 'train --data nowhere': ["'nowhere'"], 'train --data /dev/zero': ['/dev/zero'],
-    'train --data http://x/y': ['x/y'], 'train --tasks +': ['tasks is empty'], 'train --tasks CE+V': ['CE', 'alone'], 'train --fuse CE': ['CE', 'alone'],
-    'train --fuse oracle+V': ['ORACLE'], 'train --seq-len 5 --hop 6': ['hop (W) is 6'], 'train --folds 5 --fold 5': ['fold is 5 of 5'], 'train --rerun often': ["rerun is 'often'"],
-    'train --temporal @x': ["'@x'"], 'train --tasks CE --stage-epochs 1e400': ['--stage-epochs'], 'train --tasks CE --stage-epochs -1': ['-1'],
-    'train --tasks CE --compound-share nan': ['nan'], 'train --tasks CE --compound-share inf': ['inf'], 'train --mixup': ['--tasks CE'],
-    'tables --tables ,': ['--tables'], 'tables --tables -1': ['--tables'], 'tables --tables 3-5': ['--tables'], 'tables --tables 0': ['no table 0'], 'tables --tables ²': ['--tables'],
-    'tables --rows nowhere.csv': ['nowhere.csv'], 'tables --rows /dev/null': ['/dev/null'], 'tables --gpu gtx1': ["'gtx1'", 'a100'], 'tables --nested half': ["nested is 'half'"], 'tables --folds 1': ['folds is 1'],
-    'show nan': ["'nan'"], 'show 3': ["'3'"], 'search nowhere.yaml': ['nowhere.yaml'], 'search /dev/null': ['/dev/null'], 'pretrain --set mask_ratio=1.5': ['mask_ratio'], 'finetune --tasks CE': ['CE', 'alone'],
-    'predict nowhere.jpg': ['nowhere.jpg'], 'submit nothing': ["nothing"], 'submit mtl nowhere': ['FRAMES', '--list'], 'export nowhere x': ['nowhere'], 'score nowhere nowhere': ['nowhere'],
-    'check nowhere': ['nowhere'], 'check /dev/null': ['/dev/null'], 'synth new --train 0': ['--train must be'], 'synth new --videos 0': ['--videos must be'],
+    'train --profile nothing': ["'nothing'", 'demo'], 'train --profile ../x': ["'../x'"],
+    'train --profile /dev/null': ["'/dev/null'"], 'train --data nowhere': ["'nowhere'"],
+    'train --data /dev/zero': ['/dev/zero'],
+    'train --data http://x/y': ['x/y'], 'train --tasks +': ['tasks is empty'], 'train --tasks CE+V': ['CE', 'alone'],
+    'train --fuse CE': ['CE', 'alone'],
+    'train --fuse oracle+V': ['ORACLE'], 'train --seq-len 5 --hop 6': ['hop (W) is 6'],
+    'train --folds 5 --fold 5': ['fold is 5 of 5'], 'train --rerun often': ["rerun is 'often'"],
+    'train --temporal @x': ["'@x'"], 'train --tasks CE --stage-epochs 1e400': ['--stage-epochs'],
+    'train --tasks CE --stage-epochs -1': ['-1'],
+    'train --tasks CE --compound-share nan': ['nan'], 'train --tasks CE --compound-share inf': ['inf'],
+    'train --mixup': ['--tasks CE'],
+    'tables --tables ,': ['--tables'], 'tables --tables -1': ['--tables'], 'tables --tables 3-5': ['--tables'],
+    'tables --tables 0': ['no table 0'], 'tables --tables ²': ['--tables'],
+    'tables --rows nowhere.csv': ['nowhere.csv'], 'tables --rows /dev/null': ['/dev/null'],
+    'tables --gpu gtx1': ["'gtx1'", 'a100'], 'tables --nested half': ["nested is 'half'"],
+    'tables --folds 1': ['folds is 1'],
+    'show nan': ["'nan'"], 'show 3': ["'3'"], 'search nowhere.yaml': ['nowhere.yaml'],
+    'search /dev/null': ['/dev/null'], 'pretrain --set mask_ratio=1.5': ['mask_ratio'],
+    'finetune --tasks CE': ['CE', 'alone'],
+    'predict nowhere.jpg': ['nowhere.jpg'], 'submit nothing': ["nothing"], 'submit mtl nowhere': ['FRAMES', '--list'],
+    'export nowhere x': ['nowhere'], 'score nowhere nowhere': ['nowhere'],
+    'check nowhere': ['nowhere'], 'check /dev/null': ['/dev/null'], 'synth new --train 0': ['--train must be'],
+    'synth new --videos 0': ['--videos must be'],
 }
 
 

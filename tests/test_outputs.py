@@ -1,4 +1,5 @@
-"The table notebooks show the tables of a demo with three seeds, and those of the code and the settings as they are now."
+"""The table notebooks show the tables of a demo with three seeds, and those of the code and the settings as they are
+now."""
 import nbformat, pytest
 
 from outputs import NOTEBOOKS, PROFILE, STAMP, code_cells, is_fresh, put
@@ -7,7 +8,8 @@ from outputs import NOTEBOOKS, PROFILE, STAMP, code_cells, is_fresh, put
 @pytest.mark.parametrize('path', NOTEBOOKS, ids=lambda path: path.stem)
 def test_outputs_are_those_of_the_demo(path):
     if not is_fresh(nbformat.read(path, 4)):
-        pytest.fail(f'{path.name} has no outputs, or those of other code, numbers or settings: run make outputs', pytrace=False)
+        pytest.fail(f'{path.name} has no outputs, or those of other code, numbers or settings: run make outputs',
+                    pytrace=False)
 
 
 def test_outputs_travel_and_grow_stale(tmp_path):
@@ -19,7 +21,9 @@ def test_outputs_travel_and_grow_stale(tmp_path):
     nbformat.write(nb, path)
     assert not is_fresh(nb)
     code_cells(nb)[-1].outputs = [nbformat.v4.new_output('stream', name='stderr', text='note\n'),
-                                  nbformat.v4.new_output('execute_result', {'text/plain': 'a table', 'application/x': 'live'}, execution_count=3)]
+                                  nbformat.v4.new_output('execute_result',
+                                                         {'text/plain': 'a table', 'application/x': 'live'},
+                                                         execution_count=3)]
     nb.metadata.papermill = dict(parameters=dict(profile=PROFILE, data=''))
     nbformat.write(nb, executed)
     put(path, executed)

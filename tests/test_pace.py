@@ -1,4 +1,6 @@
-"The time left of a sweep, replayed: what was said after each run, against what came. The durations are those of the first 117 runs of a sweep with three seeds; its machine became four times slower meanwhile, since others came to work on it."
+"""The time left of a sweep, replayed: what was said after each run, against what came. The durations are those of the
+first 117 runs of a sweep with three seeds; its machine became four times slower meanwhile, since others came to
+work on it."""
 import heapq
 from types import SimpleNamespace
 
@@ -13,7 +15,8 @@ PARTS = ['training', 'features', 'beyond', 'total']
 
 
 def steady(runs):
-    "The same runs on a machine that keeps its speed: the start of a run is always the same work, so it tells how slow the machine was; two at a time."
+    """The same runs on a machine that keeps its speed: the start of a run is always the same work, so it tells how
+    slow the machine was; two at a time."""
     runs = runs.sort_values('ended')
     slow = (runs.beyond/runs.beyond.iloc[2:50].median()).rolling(9, center=True, min_periods=3).median()
     runs[PARTS] = runs[PARTS].div(slow, axis=0)
@@ -32,7 +35,8 @@ def replayed(runs):
     for r in runs.itertuples():
         params = dict(tune=r.tune, seq_len=int(float(r.seq_len or 1))) if r.tune else {}
         parents = [asked[p] for p in r.parents.split()]
-        asked[r.name] = SimpleNamespace(digest=r.name, kind=r.kind, params=params, call={}, parents=lambda parents=parents: parents)
+        asked[r.name] = SimpleNamespace(digest=r.name, kind=r.kind, params=params, call={},
+                                        parents=lambda parents=parents: parents)
     pace, end = Pace(asked.values(), lambda data: None), runs.ended.max()
     pace.works = {r.name: Work(r.epochs, float(r.train), int(r.valid), 0) for r in runs.itertuples()}
     for r in runs.sort_values('ended').itertuples():

@@ -1,4 +1,5 @@
-"Runs side by side: two sweeps in one output folder, runs that own several GPUs, and jobs of a cluster that are told to end."
+"""Runs side by side: two sweeps in one output folder, runs that own several GPUs, and jobs of a cluster that are told
+to end."""
 import json, os, re, signal, subprocess, sys, threading, time
 from collections import Counter
 from contextlib import contextmanager
@@ -18,7 +19,8 @@ TABLES = ('tables', '--profile', 'smoke', '--tables', '3', '--out')
 class Command:
     "The command in a process of its own, and what it has said so far."
     def __init__(self, *args):
-        self.process = subprocess.Popen([AFFECT, *map(str, args)], env={**ENV, 'PYTHONUTF8': '1'}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding='utf-8')
+        self.process = subprocess.Popen([AFFECT, *map(str, args)], env={**ENV, 'PYTHONUTF8': '1'},
+                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding='utf-8')
         self.lines = []
         self.reader = threading.Thread(target=lambda: self.lines.extend(self.process.stdout), daemon=True)
         self.reader.start()
@@ -51,8 +53,11 @@ def made(*commands):
 def check(out, *commands):
     told, there = made(*commands), {f.parent.name for f in out.glob('runs/*/record.json')}
     assert len(told) == len(set(told)) and set(told) <= there, told
-    for n in there: assert read_record(out/'runs'/n)['name'] == n and json.loads((out/'runs'/n/'run.ipynb').read_text(encoding='utf-8'))
-    assert not (out/'.sweep.json').exists() and not [f for f in out.rglob('.*') if re.match(r'\.\d+-\d+\.', f.name)] # no part of a file
+    for n in there:
+        assert read_record(out/'runs'/n)['name'] == n
+        assert json.loads((out/'runs'/n/'run.ipynb').read_text(encoding='utf-8'))
+    # no part of a file
+    assert not (out/'.sweep.json').exists() and not [f for f in out.rglob('.*') if re.match(r'\.\d+-\d+\.', f.name)]
     return told, there
 
 
@@ -71,10 +76,13 @@ def test_the_second_goes_on_when_the_first_is_killed(tmp_path):
 
 def test_a_worker_of_a_configuration_has_its_environment(tmp_path):
     "Parsl's helpers are found although the environment is not activated."
-    code = ("import os, sys; from affect_nb.sweep.ensure import load_config; c = load_config(sys.argv[1], sys.argv[2]); import shutil; "
-            "print(c.executors[0].label, c.usage_tracking, shutil.which('interchange.py') is not None, shutil.which('process_worker_pool.py') is not None)")
+    code = ("import os, sys; from affect_nb.sweep.ensure import load_config; c = load_config(sys.argv[1], "
+            "sys.argv[2]); import shutil; "
+            "print(c.executors[0].label, c.usage_tracking, shutil.which('interchange.py') is not None, "
+            "shutil.which('process_worker_pool.py') is not None)")
     for name in ('local', 'slurm'):
-        done = subprocess.run([sys.executable, '-c', code, ROOT/'configs'/f'{name}.py', tmp_path], env={**ENV, 'PATH': os.defpath}, capture_output=True, text=True, timeout=100)
+        done = subprocess.run([sys.executable, '-c', code, ROOT/'configs'/f'{name}.py', tmp_path],
+                              env={**ENV, 'PATH': os.defpath}, capture_output=True, text=True, timeout=100)
         assert done.stdout.split() == [name, '0', 'True', 'True'], done.stdout + done.stderr
 
 
@@ -118,7 +126,8 @@ def test_more_gpus_than_there_are_is_told_before_anything_starts(made_on, monkey
     with pytest.raises(InputError, match='^large needs 5 GPUs .gpus in the profile., but can have 4 here: lower it$'):
         sweep.ensure(runs, tmp_path)
     monkeypatch.setenv('AFFECT_GPUS_PER_RUN', '2')
-    with pytest.raises(InputError, match='large needs 5 GPUs .*, but can have 2 here: lower it, or let AFFECT_GPUS_PER_RUN be 5 for'):
+    with pytest.raises(InputError, match='large needs 5 GPUs .*, but can have 2 here: lower it, or let '
+                                         'AFFECT_GPUS_PER_RUN be 5 for'):
         sweep.ensure(runs, tmp_path, config=ROOT/'configs'/'slurm.py')
     assert not made_on
 
@@ -145,7 +154,8 @@ def test_each_process_takes_its_own_gpu(devices, monkeypatch, tmp_path):
     assert taken == (devices or [0, 1])
 
 
-KERNEL = "import signal, sys, time; told = []; signal.signal(signal.SIGTERM, lambda *_: told.append(1)); open('began', 'w')\n" \
+KERNEL = "import signal, sys, time; told = []\n" \
+         "signal.signal(signal.SIGTERM, lambda *_: told.append(1)); open('began', 'w')\n" \
          "while not told: time.sleep(.05)\ntime.sleep(1); open('checkpoint', 'w')"
 WORKER = f"import signal, subprocess, sys; signal.signal(signal.SIGTERM, lambda *_: kernel.terminate())\n" \
          f"kernel = subprocess.Popen([sys.executable, '-c', {KERNEL!r}]); kernel.wait(); open('told', 'w')\n" \

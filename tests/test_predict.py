@@ -25,7 +25,8 @@ def write_clip(path, images, rate=25, sound=False):
         if sound: a = c.add_stream('aac', rate=44_100, layout='mono')
         for image in images: c.mux(v.encode(av.VideoFrame.from_ndarray(image, format='rgb24')))
         for k in range(0, int(len(images) / rate * 44_100) if sound else 0, 1024):
-            f = av.AudioFrame.from_ndarray(np.sin(np.arange(k, k + 1024) * .06).astype(np.float32)[None], format='fltp', layout='mono')
+            f = av.AudioFrame.from_ndarray(np.sin(np.arange(k, k + 1024) * .06).astype(np.float32)[None], format='fltp',
+                                           layout='mono')
             f.rate, f.pts = 44_100, k
             c.mux(a.encode(f))
         c.mux(v.encode())
@@ -65,7 +66,8 @@ def test_a_folder_of_everything(here, mixed, tmp_path):
     assert sorted(os.listdir(tmp_path)) == ['a.json', 'a.parquet']
     assert list(df)[:9] == ['source', 'frame', 'time_s', 'person', 'x', 'y', 'w', 'h', 'detection_score']
     again = here('predict', mixed, '--model', SHIPPED, '--out', tmp_path/'a.csv', '--tasks', 'AU,V')
-    assert again.returncode == 0 and not [c for c in pd.read_csv(tmp_path/'a.csv') if c.startswith(('expr', 'arousal', 'compound'))]
+    assert again.returncode == 0
+    assert not [c for c in pd.read_csv(tmp_path/'a.csv') if c.startswith(('expr', 'arousal', 'compound'))]
 
 
 @pytest.mark.parametrize('args, says', [
@@ -107,7 +109,8 @@ def test_a_small_picture_without_a_face_is_taken_whole(tmp_path):
     rng = np.random.default_rng(0)
     save_jpeg(rng.integers(90, 120, (48, 48, 3), np.uint8), tmp_path/'small.jpg')
     df = Analyzer(SHIPPED)(tmp_path/'small.jpg')
-    assert df['flag'].str.startswith('whole').all() and df['detection_score'].isna().all() and df[['w', 'h']].values.tolist() == [[48, 48]]
+    assert df['flag'].str.startswith('whole').all() and df['detection_score'].isna().all()
+    assert df[['w', 'h']].values.tolist() == [[48, 48]]
 
 
 def test_heic():
@@ -122,7 +125,8 @@ def test_killed_in_the_middle_of_a_video(tmp_path):
     command = [AFFECT, 'predict', tmp_path/'long.mp4', '--model', SHIPPED, '--out']
     subprocess.run([*command, tmp_path/'whole.parquet'], env=ENV, check=True, capture_output=True, timeout=600)
     part = tmp_path/'again.parquet.part'
-    job = subprocess.Popen([*command, tmp_path/'again.parquet'], env=ENV, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    job = subprocess.Popen([*command, tmp_path/'again.parquet'], env=ENV, stdout=subprocess.DEVNULL,
+                           stderr=subprocess.DEVNULL)
     deadline = time.time() + 300
     while not (part/'000000-000001.parquet').exists() and job.poll() is None and time.time() < deadline: time.sleep(.05)
     job.send_signal(signal.SIGKILL)
@@ -130,7 +134,8 @@ def test_killed_in_the_middle_of_a_video(tmp_path):
     pieces = len(list(part.glob('0*.parquet')))
     assert pieces >= 2 and not (tmp_path/'again.parquet').exists()
     subprocess.run([*command, tmp_path/'again.parquet'], env=ENV, check=True, capture_output=True, timeout=600)
-    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path/'again.parquet'), pd.read_parquet(tmp_path/'whole.parquet'), check_exact=True)
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path/'again.parquet'), pd.read_parquet(tmp_path/'whole.parquet'),
+                                  check_exact=True)
     assert not part.exists()
 
 
@@ -163,14 +168,16 @@ def test_a_browser_shows_the_annotated_video(name, tmp_path):
         v.onloadeddata = () => {{ r.textContent = `loaded ${{v.videoWidth}} ${{v.duration.toFixed(1)}}` }}
         v.onerror = () => {{ r.textContent = v.error.message }}
         v.src = '{name}'; v.play()</script>''')
-    page = subprocess.run([browser, '--headless', '--no-sandbox', '--disable-gpu', '--timeout=20000', '--dump-dom', (tmp_path/'page.html').as_uri()],
+    page = subprocess.run([browser, '--headless', '--no-sandbox', '--disable-gpu', '--timeout=20000', '--dump-dom',
+                           (tmp_path/'page.html').as_uri()],
                           capture_output=True, text=True, timeout=120).stdout
     assert '>loaded 320 0.8<' in page, page
 
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_video(tmp_path):
-    code = ("import psutil, sys\nfrom affect_nb.infer.analyzer import Analyzer\nfrom affect_nb.infer.media import find_sources\n"
+    code = ("import psutil, sys\nfrom affect_nb.infer.analyzer import Analyzer\n"
+            "from affect_nb.infer.media import find_sources\n"
             "a, n, at = Analyzer(sys.argv[1]), 0, {}\n"
             "for piece in a.pieces(find_sources([sys.argv[2]])[0][0]):\n"
             "    n = piece.counts['frames']; at[n] = psutil.Process().memory_info().rss / 2**20\n"

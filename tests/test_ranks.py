@@ -54,11 +54,15 @@ def train(folder, device_batch=None, epochs=4, ema=0., loss='joint'):
 
 def together(folder, processes, stop_after=0., **how):
     "The same by several processes of gloo: log and predictions of each."
-    code = (f'import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import numpy as np, torch; from pathlib import Path\n'
-            'from test_ranks import train; torch.distributed.init_process_group("gloo"); rank = torch.distributed.get_rank()\n'
-            f'log, pred, _ = train(Path({str(folder)!r}), **{how!r}); log.to_csv(f"{folder}/log{{rank}}.csv"); np.save(f"{folder}/pred{{rank}}.npy", pred)')
+    code = (f'import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import numpy as np, torch; from pathlib '
+            f'import Path\n'
+            'from test_ranks import train; torch.distributed.init_process_group("gloo"); rank = '
+            'torch.distributed.get_rank()\n'
+            f'log, pred, _ = train(Path({str(folder)!r}), **{how!r}); log.to_csv(f"{folder}/log{{rank}}.csv"); '
+            f'np.save(f"{folder}/pred{{rank}}.npy", pred)')
     (folder/'main.py').write_text(code)
-    command = [sys.executable, '-m', 'torch.distributed.run', '--standalone', f'--nproc-per-node={processes}', str(folder/'main.py')]
+    command = [sys.executable, '-m', 'torch.distributed.run', '--standalone', f'--nproc-per-node={processes}',
+               str(folder/'main.py')]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as p:
         while stop_after and not (folder/'checkpoint.pt').exists() and p.poll() is None: time.sleep(.05)
         if stop_after: p.send_signal(signal.SIGTERM)
@@ -108,10 +112,12 @@ def test_two_processes_average_their_weights_as_one(tmp_path):
 
 def test_more_gpus_than_there_are(monkeypatch, tmp_path):
     monkeypatch.setattr(torch.cuda, 'device_count', lambda: 1)
-    with pytest.raises(InputError, match='the mtl run needs 4 GPUs .gpus in the profile., but can have 1 here'): launch('mtl', {}, tmp_path, (), 4)
+    with pytest.raises(InputError, match='the mtl run needs 4 GPUs .gpus in the profile., but can have 1 here'):
+        launch('mtl', {}, tmp_path, (), 4)
 
 
 def test_a_process_that_fails_says_why(monkeypatch, tmp_path):
     monkeypatch.setattr(torch.cuda, 'device_count', lambda: 0)
     call = dict(profile='nosuch', data='', seed=0, settings={}, tasks=['V'])
-    with pytest.raises(RunFailed, match="processes was lost .unknown profile 'nosuch'"): launch('mtl', call, tmp_path, (), 2)
+    with pytest.raises(RunFailed, match="processes was lost .unknown profile 'nosuch'"):
+        launch('mtl', call, tmp_path, (), 2)

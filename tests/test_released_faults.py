@@ -23,13 +23,15 @@ TASKS, D = ['V', 'A', 'EXPR', 'AU'], 16
 def table(videos, split, seed):
     "Frames with all labels, some of them missing, and features that tell them."
     rng, n = np.random.default_rng(seed), videos * 8
-    df = pd.DataFrame(dict(image=[f'{split}{i // 8}/{i % 8 + 1:05d}.jpg' for i in range(n)], video=[f'{split}{i // 8}' for i in range(n)], frame=np.arange(n) % 8 + 1))
+    df = pd.DataFrame(dict(image=[f'{split}{i // 8}/{i % 8 + 1:05d}.jpg' for i in range(n)],
+                           video=[f'{split}{i // 8}' for i in range(n)], frame=np.arange(n) % 8 + 1))
     df[['valence', 'arousal']] = rng.uniform(-1, 1, (n, 2))
     df['expr'] = rng.choice(EXPRS, n)
     df[list(AUS)] = (rng.random((n, 12)) < .4).astype(float)
     df[list(AUS)] = df[list(AUS)].mask(rng.random((n, 12)) < .3)
     df = make_frames(df.assign(split=split))
-    feats = np.nan_to_num(targets(df)[:, :15]) @ np.random.default_rng(0).normal(size=(15, D)) + rng.normal(size=(n, D)) * .5
+    known = np.nan_to_num(targets(df)[:, :15])
+    feats = known @ np.random.default_rng(0).normal(size=(15, D)) + rng.normal(size=(n, D)) * .5
     return df, feats.astype(np.float32)
 
 
@@ -59,7 +61,8 @@ def test_the_best_checkpoint_is_the_one_that_was_scored(tmp_path):
     log = pd.DataFrame(scores.history.rows)
     for t in TASKS:
         name, best = METRICS[t].name, scores.best[t]
-        assert best['score'] == pytest.approx(log[name].max(), abs=1e-9) and log[name].iloc[best['epoch']] == pytest.approx(best['score'], abs=1e-9)
+        assert best['score'] == pytest.approx(log[name].max(), abs=1e-9)
+        assert log[name].iloc[best['epoch']] == pytest.approx(best['score'], abs=1e-9)
         save_model(scores.load_best(learn.model, t), tmp_path/t)
         pred = predict(load_model(tmp_path/t), learn.dls.valid.dataset)
         assert METRICS[t](pred[t], targets(val)) == pytest.approx(best['score'], abs=1e-6)
@@ -74,12 +77,16 @@ def test_videos_are_not_chosen_by_the_beginning_of_their_names(tmp_path):
         (tmp_path/'cropped_aligned'/v).mkdir(parents=True)
         for i in (1, 2, 3):
             Image.new('RGB', (8, 8)).save(tmp_path/'cropped_aligned'/v/f'{i:05d}.jpg')
-            lines.setdefault('train' if k % 2 else 'validation', []).append(f'{v}/{i:05d}.jpg,{k / 10},0,{k},' + ','.join('0' * 12))
+            part = lines.setdefault('train' if k % 2 else 'validation', [])
+            part.append(f'{v}/{i:05d}.jpg,{k / 10},0,{k},' + ','.join('0' * 12))
     for part, some in (('training', lines['train']), ('validation', lines['validation'])):
-        (tmp_path/f'{part}_set_annotations.txt').write_text('\n'.join(['image,valence,arousal,expression,aus', *some]) + '\n')
+        text = '\n'.join(['image,valence,arousal,expression,aus', *some]) + '\n'
+        (tmp_path/f'{part}_set_annotations.txt').write_text(text)
     df = read_aff_wild2(tmp_path)
     assert df.groupby('video').size().to_dict() == dict.fromkeys(names, 3)
-    for k, v in enumerate(names): assert (df.loc[df['video'] == v, 'expr'] == EXPRS[k]).all() and df.loc[df['video'] == v, 'image'].str.contains(f'/{v}/').all()
+    for k, v in enumerate(names):
+        assert (df.loc[df['video'] == v, 'expr'] == EXPRS[k]).all()
+        assert df.loc[df['video'] == v, 'image'].str.contains(f'/{v}/').all()
     rows = Windows(df, 5, 2).rows(np.arange(len(Windows(df, 5, 2))))
     assert all(df['video'].iloc[r[r >= 0]].nunique() == 1 for r in rows)
 
@@ -88,7 +95,8 @@ def test_a_missing_label_never_reaches_a_loss(tmp_path):
     "Released code: on partly labelled rows −1 goes into the binary cross-entropy as a target."
     (tmp_path/'cropped_aligned'/'5').mkdir(parents=True)
     Image.new('RGB', (8, 8)).save(tmp_path/'cropped_aligned'/'5'/'00001.jpg')
-    (tmp_path/'training_set_annotations.txt').write_text('image,valence,arousal,expression,aus\n5/00001.jpg,-5,-5,-1,1,-1,0,-1,-1,-1,-1,-1,-1,-1,-1,1\n')
+    (tmp_path/'training_set_annotations.txt').write_text('image,valence,arousal,expression,aus\n'
+                                                         '5/00001.jpg,-5,-5,-1,1,-1,0,-1,-1,-1,-1,-1,-1,-1,-1,1\n')
     y = torch.from_numpy(targets(read_aff_wild2(tmp_path)))[None]
     known = ~y.isnan()
     assert known.sum() == 3 and set(y[known].tolist()) == {0, 1}

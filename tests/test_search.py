@@ -35,7 +35,8 @@ def kill_in(trial, process, out):
         assert process.poll() is None and time.time() < until, process.communicate()
         now = trials(out)
         if len(now) > trial and now[trial]['state'] == 'running':
-            logs = [f for f in out.glob('runs/V*/log.csv') if not (f.parent/'record.json').exists() and not (f.parent/'pruned.json').exists()]
+            logs = [f for f in out.glob('runs/V*/log.csv') if not (f.parent/'record.json').exists()
+                    and not (f.parent/'pruned.json').exists()]
             if any(len(f.read_text().splitlines()) > 4 for f in logs): break
         elif len(now) > trial + 1: break
         time.sleep(.02)
@@ -46,7 +47,8 @@ def kill_in(trial, process, out):
 @pytest.fixture
 def asked(tmp_path):
     (tmp_path/'space.yaml').write_text(SPACE)
-    return lambda out, n: ('search', tmp_path/'space.yaml', '--trials', n, '--profile', 'smoke', '--workers', 1, '--out', out)
+    return lambda out, n: ('search', tmp_path/'space.yaml', '--trials', n, '--profile', 'smoke', '--workers', 1,
+                           '--out', out)
 
 
 def test_a_search_goes_on_after_a_kill(asked, tmp_path):
@@ -55,18 +57,23 @@ def test_a_search_goes_on_after_a_kill(asked, tmp_path):
     killed = beside(whole, tmp_path/'killed')
     kill_in(0, start(*asked(killed, 2)), killed)
     done = affect(*asked(killed, 2))
-    assert done.returncode == 0 and what(killed) == what(whole) and [t['state'] for t in trials(whole)] == ['complete'] * 2, done.stderr
-    assert re.search(r'chosen and scored on all groups: -?\d\.\d{4} \[', done.stdout) and 'chosen on one half, scored on the other' in done.stdout
+    assert done.returncode == 0 and what(killed) == what(whole), done.stderr
+    assert [t['state'] for t in trials(whole)] == ['complete'] * 2, done.stderr
+    assert re.search(r'chosen and scored on all groups: -?\d\.\d{4} \[', done.stdout)
+    assert 'chosen on one half, scored on the other' in done.stdout
     files = {f.name for f in (killed/'tables').iterdir()}
     assert {'search_space.csv', 'search_space_trials.csv', 'search_space_report.md', 'search_space.ipynb'} <= files
     page = (killed/'report.html').read_text(encoding='utf-8')
-    assert pd.read_csv(killed/'tables'/'search_space_trials.csv')['state'].tolist() == ['complete'] * 2 and 'What mattered' in page and str(tmp_path) not in page
+    assert pd.read_csv(killed/'tables'/'search_space_trials.csv')['state'].tolist() == ['complete'] * 2
+    assert 'What mattered' in page and str(tmp_path) not in page
 
 
 def test_what_is_refused_before_anything_is_run(asked, tmp_path):
     (tmp_path/'space.yaml').write_text(SPACE.replace('dropout', 'dropuot'))
     done = affect(*asked(tmp_path/'out', 2))
-    assert done.returncode == 2 and "unknown name 'dropuot' in a search of V: did you mean dropout" in done.stderr and done.stderr.count('\n') == 1, done.stderr
+    assert done.returncode == 2, done.stderr
+    assert "unknown name 'dropuot' in a search of V: did you mean dropout" in done.stderr, done.stderr
+    assert done.stderr.count('\n') == 1, done.stderr
     assert not list(tmp_path.glob('out/runs/*')) and not trials(tmp_path/'out')
 
 

@@ -24,7 +24,8 @@ def test_served_with_a_token_and_ended_whole(tmp_path, name, private):
         assert status(url) == 200 and status(f'http://{HERE}:{port}/{private}') == 403
         where, token = url.split('?token=')
         assert len(token) == 32 and status(f'http://{HERE}:{port}/{private}?token={"0" * 32}') == 403
-        listening = [c.laddr.ip for c in psutil.Process(process.pid).net_connections() if c.status == 'LISTEN' and c.laddr.port == port]
+        listening = [c.laddr.ip for c in psutil.Process(process.pid).net_connections() if c.status == 'LISTEN'
+                     and c.laddr.port == port]
         assert listening == [HERE]
     finally: left = end(process)
     assert not left and process.returncode == 0, log.read_text()
@@ -35,4 +36,5 @@ def test_a_port_that_is_taken_is_a_sentence(tmp_path):
     with socket.socket() as s:
         s.bind((HERE, 0)); s.listen()
         done = affect('app', '--no-browser', '--port', s.getsockname()[1], cwd=tmp_path)
-    assert done.returncode == 2 and 'is taken' in done.stderr and '--port' in done.stderr and 'Traceback' not in done.stderr
+    assert done.returncode == 2 and 'is taken' in done.stderr and '--port' in done.stderr
+    assert 'Traceback' not in done.stderr

@@ -1,4 +1,5 @@
-"The documentation: it is built without a warning, every link leads somewhere, nothing is fetched from elsewhere, every command can be typed."
+"""The documentation: it is built without a warning, every link leads somewhere, nothing is fetched from elsewhere,
+every command can be typed."""
 import os, re, shlex, subprocess, sys
 from html.parser import HTMLParser
 from pathlib import Path
@@ -17,8 +18,10 @@ SITE = 'https://affect-nb.github.io/affect_nb/'
 @pytest.fixture(scope='module')
 def site(tmp_path_factory):
     out = tmp_path_factory.mktemp('site')
-    command = [sys.executable, '-W', 'ignore', '-m', 'mkdocs', 'build', '-q', '-d', str(out), '-f', str(ROOT/'mkdocs.yml')]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, 'NO_MKDOCS_2_WARNING': '1'}, timeout=400)
+    command = [sys.executable, '-W', 'ignore', '-m', 'mkdocs', 'build', '-q', '-d', str(out), '-f',
+               str(ROOT/'mkdocs.yml')]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, 'NO_MKDOCS_2_WARNING': '1'},
+                          timeout=400)
     assert done.returncode == 0 and not done.stdout + done.stderr, (done.stdout + done.stderr)[-4000:]
     return out
 
@@ -34,7 +37,8 @@ class Links(HTMLParser):
         a = dict(attrs)
         self.ids |= {a.get('id'), a.get('name')} - {None}
         if tag == 'a' and a.get('href'): self.links.append(a['href'])
-        elif a.get('src') or (tag == 'link' and a.get('rel') not in ('canonical', 'next', 'prev')): self.loads.append(a.get('src') or a['href'])
+        elif a.get('src') or (tag == 'link' and a.get('rel') not in ('canonical', 'next', 'prev')):
+            self.loads.append(a.get('src') or a['href'])
         if tag == 'img' and not a.get('alt'): self.silent += 1
 
 

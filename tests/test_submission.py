@@ -8,15 +8,21 @@ from affect_nb.labels import AUS, COMPOUNDS, EXPRS
 from common import affect
 
 # one name begins like another, persons of one clip, gaps, any order, and a repeated line
-LINES = ['140/00009.jpg', '140/00001.jpg', '140/00005.jpg', '140-30-632x360/00002.jpg', 'video45_1/00001.jpg', '7-60-1920x1080_left/00003.jpg',
+LINES = ['140/00009.jpg', '140/00001.jpg', '140/00005.jpg', '140-30-632x360/00002.jpg', 'video45_1/00001.jpg',
+         '7-60-1920x1080_left/00003.jpg',
          '7-60-1920x1080_right/00003.jpg', '140/00001.jpg']
-FRAMES = {'140': [1, 5], '140-30-632x360': [2], 'video45_1': [1], '7-60-1920x1080_left': [3], '7-60-1920x1080_right': [3, 4]} # 140/9 has no face
-HEADS = dict(mtl='image,valence,arousal,expression,aus', va='image_location,valence,arousal', au='image_location,' + ','.join(AUS),
+FRAMES = {'140': [1, 5], '140-30-632x360': [2], 'video45_1': [1], '7-60-1920x1080_left': [3],
+          '7-60-1920x1080_right': [3, 4]} # 140/9 has no face
+HEADS = dict(mtl='image,valence,arousal,expression,aus', va='image_location,valence,arousal',
+             au='image_location,' + ','.join(AUS),
              expr='image_location,Neutral,Anger,Disgust,Fear,Happiness,Sadness,Surprise,Other',
-             ce='image_location,Fearfully_Surprised,Happily_Surprised,Sadly_Surprised,Disgustedly_Surprised,Angrily_Surprised,Sadly_Fearful,Sadly_Angry')
-FORMS = {'a comma behind each name': ('image_location\n', ',\n'), 'no header': ('', '\n'), 'of Windows': ('\ufeffimage_location\r\n', ',\r\n'), 'with examples': ('image_location,x\n', ',0,0\n')}
+             ce='image_location,Fearfully_Surprised,Happily_Surprised,Sadly_Surprised,Disgustedly_Surprised,'
+                'Angrily_Surprised,Sadly_Fearful,Sadly_Angry')
+FORMS = {'a comma behind each name': ('image_location\n', ',\n'), 'no header': ('', '\n'),
+         'of Windows': ('\ufeffimage_location\r\n', ',\r\n'), 'with examples': ('image_location,x\n', ',0,0\n')}
 MTL_LIST = 'image\n' + ''.join(f'{n},\n' for n in LINES)
-AT = dict(V=.25, A=-.5, EXPR=3, AU=(0, 6, 11), CE=(0, 4)) # what the models below say of every picture: the number of a class, of action units, of two of the six
+# what the models below say of every picture: the number of a class, of action units, of two of the six
+AT = dict(V=.25, A=-.5, EXPR=3, AU=(0, 6, 11), CE=(0, 4))
 
 
 def model_of(folder, tasks, **change):
@@ -80,7 +86,8 @@ EXPECTED = {t: HEADS[t] + '\n' + ''.join(f'{n},{b}\n' for n in LINES) for t, b i
 @pytest.mark.parametrize('track', BEHIND)
 def test_every_track(track, frames, model, tmp_path, submitted):
     (tmp_path/'list.txt').write_text(MTL_LIST)
-    said = submitted(track, frames, '--list', tmp_path/'list.txt', '--model', model, out=tmp_path/'out.txt', expect=EXPECTED[track])
+    said = submitted(track, frames, '--list', tmp_path/'list.txt', '--model', model, out=tmp_path/'out.txt',
+                     expect=EXPECTED[track])
     assert '1 of 7 listed frames' in said and '1 lines name a frame again' in said and 'unverified' not in said
 
 
@@ -89,17 +96,21 @@ def test_every_form_of_a_list(form, frames, model, tmp_path):
     from affect_nb.infer.submission import submit_track
     head, end = FORMS[form]
     (tmp_path/'list.txt').write_bytes((head + ''.join(n + end for n in LINES)).encode())
-    with pytest.warns(UserWarning): out, _ = submit_track('va', [model], frames, tmp_path/'list.txt', tmp_path/'out.txt')
+    with pytest.warns(UserWarning):
+        out, _ = submit_track('va', [model], frames, tmp_path/'list.txt', tmp_path/'out.txt')
     assert out.read_bytes().decode() == EXPECTED['va']
 
 
 def test_unverified_and_own_templates(frames, model, tmp_path, submitted):
     (tmp_path/'list.txt').write_text(MTL_LIST)
-    said = submitted('au', frames, '--list', tmp_path/'list.txt', '--model', model, '--template', 'abaw10_au', out=tmp_path/'au.txt', expect=EXPECTED['au'])
+    said = submitted('au', frames, '--list', tmp_path/'list.txt', '--model', model, '--template', 'abaw10_au',
+                     out=tmp_path/'au.txt', expect=EXPECTED['au'])
     assert 'template abaw10_au is unverified' in said
-    own = 'edition: 12\ntrack: va\nheader: image,v,a\ncolumns: [arousal, valence]\ndecimals: 2\nfiles: one\nframes: found\nmissing: nearest\nsource: ours\n'
+    own = ('edition: 12\ntrack: va\nheader: image,v,a\ncolumns: [arousal, valence]\ndecimals: 2\nfiles: one\n'
+           'frames: found\nmissing: nearest\nsource: ours\n')
     (tmp_path/'abaw12_va.yaml').write_text(own)
-    submitted('va', frames, '--list', tmp_path/'list.txt', '--model', model, '--template', tmp_path/'abaw12_va.yaml', out=tmp_path/'va.txt',
+    submitted('va', frames, '--list', tmp_path/'list.txt', '--model', model, '--template', tmp_path/'abaw12_va.yaml',
+              out=tmp_path/'va.txt',
               expect='image,v,a\n' + ''.join(f'{n},-0.50,0.25\n' for n in LINES))
 
 
@@ -118,19 +129,23 @@ def test_compounds(tmp_path, submitted, refused):
     name = next(c for c, parts in COMPOUNDS.items() if set(parts) == {'Surprise', 'Sadness'})
     args = ['ce', tmp_path/'frames', '--model', ce, '--faceless', '--list']
     number = list(COMPOUNDS).index(name)
-    submitted(*args, tmp_path/'list.txt', out=tmp_path/'a.txt', expect=HEADS['ce'] + '\n' + ''.join(f'{n},{number}\n' for n in names))
+    submitted(*args, tmp_path/'list.txt', out=tmp_path/'a.txt',
+              expect=HEADS['ce'] + '\n' + ''.join(f'{n},{number}\n' for n in names))
     fear = model_of(tmp_path/'fear', ['CE'], CE=(0, 1))
-    submitted('ce', tmp_path/'frames', '--model', fear, '--faceless', '--list', tmp_path/'swapped.txt', out=tmp_path/'b.txt',
+    submitted('ce', tmp_path/'frames', '--model', fear, '--faceless', '--list', tmp_path/'swapped.txt',
+              out=tmp_path/'b.txt',
               expect=swapped + '\n' + ''.join(f'{n},1\n' for n in names))
     (tmp_path/'new').mkdir()
-    refused(*args[:4], '--list', tmp_path/'list.txt', out=tmp_path/'new/out.txt', says=['video 04: 2 frames', '--faceless'])
+    refused(*args[:4], '--list', tmp_path/'list.txt', out=tmp_path/'new/out.txt',
+            says=['video 04: 2 frames', '--faceless'])
 
 
 def test_an_ensemble_and_a_model_of_one_task(frames, model, tmp_path):
     from affect_nb.infer.submission import submit_track
     (tmp_path/'list.txt').write_text(MTL_LIST)
     other = model_of(tmp_path/'other', ['V', 'EXPR'], V=.75, EXPR=6)
-    with pytest.warns(UserWarning): out, _ = submit_track('mtl', [model, other, f'EXPR={other}'], frames, tmp_path/'list.txt', tmp_path/'out.txt')
+    with pytest.warns(UserWarning):
+        out, _ = submit_track('mtl', [model, other, f'EXPR={other}'], frames, tmp_path/'list.txt', tmp_path/'out.txt')
     assert {l.split(',', 1)[1] for l in out.read_text().splitlines()[1:]} == {f'0.500000,-0.500000,6,{UNITS}'}
 
 
@@ -141,8 +156,10 @@ def test_provenance(frames, model, tmp_path):
     text = (tmp_path/'out.txt.provenance.json').read_text()
     about = json.loads(text)
     assert not re.search(r'(?<![\w.])/(tmp|home|work|root|usr)\b', text) and str(tmp_path) not in text
-    assert about['challenge']['name'] == 'abaw10_va' and about['models'][0]['tasks'] == ['V', 'A'] and about['frames'] == dict(listed=7, predicted=6)
-    assert about['command'].startswith('affect submit va') and all(len(s) == 64 for s in about['models'][0]['weights'].values())
+    assert about['challenge']['name'] == 'abaw10_va' and about['models'][0]['tasks'] == ['V', 'A']
+    assert about['frames'] == dict(listed=7, predicted=6)
+    assert about['command'].startswith('affect submit va')
+    assert all(len(s) == 64 for s in about['models'][0]['weights'].values())
 
 
 WRONG = {
@@ -154,14 +171,18 @@ WRONG = {
     'binary': ('list.txt', b'\xff\xfe\x00', {}, ['not UTF-8']),
     'nobody': ('list.txt', 'image\nnobody/00001.jpg\n', {}, ["none of the 1 listed videos, such as 'nobody'"]),
     'a video that is not there': ('list.txt', MTL_LIST + 'nobody/00001.jpg\n', {}, ["no folder 'nobody'"]),
-    'another numbering': ('list.txt', 'image\n' + ''.join(f'140/{k:05d}.jpg\n' for k in range(100, 120)), {}, ['140 has 0 of its 20 listed frames', '1 to 5', '100 to 119']),
-    'half of a video': ('list.txt', 'image\n' + ''.join(f'140/{k:05d}.jpg\n' for k in range(1, 9)), {}, ['140 has 2 of its 8', '--faceless']),
-    'faces missing from a video of compounds': ('list.txt', MTL_LIST, dict(track='ce'), ['video 140: 2 frames were extracted', '--faceless']),
+    'another numbering': ('list.txt', 'image\n' + ''.join(f'140/{k:05d}.jpg\n' for k in range(100, 120)), {},
+                          ['140 has 0 of its 20 listed frames', '1 to 5', '100 to 119']),
+    'half of a video': ('list.txt', 'image\n' + ''.join(f'140/{k:05d}.jpg\n' for k in range(1, 9)), {},
+                        ['140 has 2 of its 8', '--faceless']),
+    'faces missing from a video of compounds': ('list.txt', MTL_LIST, dict(track='ce'),
+                                                ['video 140: 2 frames were extracted', '--faceless']),
     'no compounds': ('list.txt', 'image\n140-30-632x360/00002.jpg\n', dict(track='ce'), ['no model for CE']),
     'no model': ('list.txt', MTL_LIST, dict(models=[]), ['no --model is given']),
     'a model without the task': ('list.txt', MTL_LIST, dict(models=['{small}']), ['no model for AU']),
     'no template': ('list.txt', MTL_LIST, dict(template='abaw99_va'), ["no template 'abaw99_va'"]),
-    'the list of another track': ('list.txt', HEADS['expr'] + '\n140/00001.jpg,\n', {}, ['give the list of this challenge']),
+    'the list of another track': ('list.txt', HEADS['expr'] + '\n140/00001.jpg,\n', {},
+                                  ['give the list of this challenge']),
 }
 
 
@@ -174,7 +195,8 @@ def test_what_is_wrong(name, frames, model, tmp_path):
     small = model_of(tmp_path/'small', ['V', 'A', 'EXPR'])
     models = [str(m).replace('{small}', str(small)) for m in how.get('models', [model])]
     with pytest.raises(InputError) as e:
-        submit_track(how.get('track', 'au'), models, frames, tmp_path/file, tmp_path/'new/out.txt', how.get('template', ''), faceless='no compounds' == name)
+        submit_track(how.get('track', 'au'), models, frames, tmp_path/file, tmp_path/'new/out.txt',
+                     how.get('template', ''), faceless='no compounds' == name)
     assert all(s in str(e.value) for s in says), e.value
     assert '\n' not in str(e.value) and not (tmp_path/'new').exists()
 
@@ -184,7 +206,8 @@ def test_a_corrupt_frame_is_one_sentence(frames, model, tmp_path, refused):
     (root/'140/00005.jpg').write_bytes((root/'140/00005.jpg').read_bytes()[:-60])
     (tmp_path/'list.txt').write_text(MTL_LIST)
     (tmp_path/'new').mkdir()
-    refused('va', root, '--list', tmp_path/'list.txt', '--model', model, out=tmp_path/'new/out.txt', says=['140/00005.jpg', 'cut short'])
+    refused('va', root, '--list', tmp_path/'list.txt', '--model', model, out=tmp_path/'new/out.txt',
+            says=['140/00005.jpg', 'cut short'])
 
 
 @pytest.mark.parametrize('name', challenge_names())
@@ -197,6 +220,8 @@ def test_templates(name):
 def test_a_changed_file_is_found(frames, model, tmp_path):
     from affect_nb.files import InputError
     (tmp_path/'list.txt').write_text(MTL_LIST)
-    for change in (lambda t: t[:-1] + '0\n', lambda t: t.replace('0.25', '2.25'), lambda t: t.replace('/00005', '/00006'), lambda t: t.rsplit('\n', 2)[0] + '\n', lambda t: t.replace(',3,', ',9,')):
+    for change in (lambda t: t[:-1] + '0\n', lambda t: t.replace('0.25', '2.25'),
+                   lambda t: t.replace('/00005', '/00006'), lambda t: t.rsplit('\n', 2)[0] + '\n',
+                   lambda t: t.replace(',3,', ',9,')):
         (tmp_path/'out.txt').write_text(change(EXPECTED['mtl']))
         with pytest.raises(InputError): check_submission(tmp_path/'out.txt', read_challenge('mtl'), tmp_path/'list.txt')

@@ -10,14 +10,16 @@ from affect_nb.models.encoder import SMALL, create_encoder, read_checkpoint, sav
 from affect_nb.plugins import code_name, find_module, start_module, start_python
 from common import ENV
 
-EVIL = "open('ran', 'w'); from torch import nn\nclass Net(nn.Module):\n    def __init__(self, *args, **kwargs): super().__init__()\n"
+EVIL = "open('ran', 'w'); from torch import nn\n" \
+       "class Net(nn.Module):\n    def __init__(self, *args, **kwargs): super().__init__()\n"
 
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
     "A working directory with code that leaves a trace when it runs: a module, a package, and namesakes of libraries."
     for name in ('evil', 'timm', 'yaml', 'safetensors', 'wave'): (tmp_path/f'{name}.py').write_text(EVIL)
-    (tmp_path/'pack').mkdir(); (tmp_path/'pack'/'__init__.py').write_text(EVIL); (tmp_path/'pack'/'inner.py').write_text(EVIL)
+    (tmp_path/'pack').mkdir()
+    for name in ('__init__', 'inner'): (tmp_path/'pack'/f'{name}.py').write_text(EVIL)
     monkeypatch.chdir(tmp_path)
     yield tmp_path
     assert not (tmp_path/'ran').exists(), 'code has run'
@@ -57,12 +59,14 @@ def test_a_reader_of_our_own_is_not_called(here):
     with pytest.raises(InputError, match='--allow-code'): own_rows(here/'mine.csv')
 
 
-@pytest.mark.parametrize('line', ['temporal: {choices: [lstm, "evil:Net"]}', 'temporal: "pack.inner:Net"', 'loss: {choices: [joint, "evil:Net"]}'])
+@pytest.mark.parametrize('line', ['temporal: {choices: [lstm, "evil:Net"]}', 'temporal: "pack.inner:Net"',
+                                  'loss: {choices: [joint, "evil:Net"]}'])
 def test_a_search_space(here, line):
     from affect_nb.runs.request import Setup
     from affect_nb.sweep.space import read_space
     (here/'space.yaml').write_text(f'task: V\nlr: {{low: .1, high: .2}}\nseq_len: 4\n{line}\n')
-    with pytest.raises(InputError, match='space.yaml: it names the code'): read_space(here/'space.yaml', Setup('smoke', out=str(here/'out')))
+    with pytest.raises(InputError, match='space.yaml: it names the code'):
+        read_space(here/'space.yaml', Setup('smoke', out=str(here/'out')))
 
 
 @pytest.mark.parametrize('picked', [dict(temporal='"evil:Net"'), dict(temporal='"lstm"', more=1), {}])
@@ -73,7 +77,8 @@ def test_trials_of_an_earlier_search(here, picked):
     space = Space(here/'space.yaml', 'V', {}, dict(temporal=Choice(('"lstm"', '"tcn"'))))
     found = Search(SimpleNamespace(out=str(here), seed=0), space, 'base')
     found.file.parent.mkdir()
-    found.file.write_text(json.dumps(dict(space=space.said, base='base', trials=[dict(number=0, picked=picked, bars=[])])))
+    found.file.write_text(json.dumps(dict(space=space.said, base='base',
+                                          trials=[dict(number=0, picked=picked, bars=[])])))
     with pytest.raises(InputError, match='is damaged'): found.load()
 
 
@@ -91,15 +96,18 @@ class Call:
 @pytest.mark.parametrize('protocol', [2, 3, 4, 5])
 @pytest.mark.parametrize('new', [True, False])
 def test_a_checkpoint(here, protocol, new):
-    for call in ((open, ('ran', 'w')), (os.system, ('touch ran',)), (exec, ("open('ran', 'w')",)), (bytearray, (3 << 30,))):
+    for call in ((open, ('ran', 'w')), (os.system, ('touch ran',)), (exec, ("open('ran', 'w')",)),
+                 (bytearray, (3 << 30,))):
         torch.save(dict(model=Call(*call)), here/'x.pth', pickle_protocol=protocol, _use_new_zipfile_serialization=new)
         with pytest.raises(InputError, match='can be read safely'): read_checkpoint(here/'x.pth')
 
 
 @pytest.mark.parametrize('safe', ['', '1'])
-@pytest.mark.parametrize('start', [start_python('import yaml, safetensors, wave; print(yaml.__file__)'), start_module('wave')])
+@pytest.mark.parametrize('start', [start_python('import yaml, safetensors, wave; print(yaml.__file__)'),
+                                   start_module('wave')])
 def test_a_process_in_the_folder(here, start, safe):
-    done = subprocess.run(start, cwd=here, env={**ENV, 'PYTHONSAFEPATH': safe}, capture_output=True, text=True, timeout=200)
+    done = subprocess.run(start, cwd=here, env={**ENV, 'PYTHONSAFEPATH': safe}, capture_output=True, text=True,
+                          timeout=200)
     assert done.returncode == 0 and str(here) not in done.stdout, done.stderr
 
 

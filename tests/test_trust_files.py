@@ -24,10 +24,13 @@ def rows(path): return list(read_cells(path))
 
 
 READERS = {'a.txt': [read_lines, aff_wild2.read_mtl_lines, aff_wild2.listed_names, bp4d.read_codes],
-           'a.csv': [rows, table.read_table, table.read_groups, audio.read_fps, affectnet.read_csv_2017, faces.list_faces, own_rows, read_predictions_of],
+           'a.csv': [rows, table.read_table, table.read_groups, audio.read_fps, affectnet.read_csv_2017,
+                     faces.list_faces, own_rows, read_predictions_of],
            'a.yaml': [read_yaml, project.read_project_file, read_profile], 'a.json': [read_json], 'a.npy': [read_npy],
-           'a.parquet': [read_parquet, read_predictions_of], 'a.jpg': [read_image, read_picture], 'a.pth': [read_checkpoint],
-           'a.safetensors': [read_checkpoint], 'config.json': [lambda p: read_config(p.parent)], 'record.json': [lambda p: read_record(p.parent)]}
+           'a.parquet': [read_parquet, read_predictions_of], 'a.jpg': [read_image, read_picture],
+           'a.pth': [read_checkpoint],
+           'a.safetensors': [read_checkpoint], 'config.json': [lambda p: read_config(p.parent)],
+           'record.json': [lambda p: read_record(p.parent)]}
 EACH = [pytest.param(name, read, id=f'{name}-{read.__name__}') for name, reads in READERS.items() for read in reads]
 
 
@@ -51,7 +54,8 @@ def test_what_is_no_file(tmp_path, name, read):
 @pytest.mark.parametrize('name, read', EACH)
 def test_bytes_that_mean_nothing(tmp_path, name, read):
     path = tmp_path/name
-    for data in (b'\xff\xfe\0\0', b'[' * 60_000, b'{"a": ' * 9_000, b'9' * 5_000, b'\0' * 400, b'a,"b\n', b'"' * 3, b'!!python/object/apply:os.getcwd []'):
+    for data in (b'\xff\xfe\0\0', b'[' * 60_000, b'{"a": ' * 9_000, b'9' * 5_000, b'\0' * 400, b'a,"b\n', b'"' * 3,
+                 b'!!python/object/apply:os.getcwd []'):
         path.write_bytes(data)
         try: read(path)
         except InputError as e: assert str(e).isprintable() and len(str(e)) <= 500
@@ -65,7 +69,8 @@ def test_a_link_out_of_the_root(tmp_path):
         (root/name).parent.mkdir(parents=True, exist_ok=True)
         (root/name).symlink_to(secret); return root/name
     (root/'basic').mkdir(parents=True); (root/'1').mkdir()
-    link('VA_Estimation_Challenge/Train_Set/341.txt'); refuses(lambda r: aff_wild2.read_per_video(r, 'VA', 'train'), root)
+    link('VA_Estimation_Challenge/Train_Set/341.txt')
+    refuses(lambda r: aff_wild2.read_per_video(r, 'VA', 'train'), root)
     (root/'AU_Detection_Challenge').mkdir(); (root/'AU_Detection_Challenge'/'Train_Set').symlink_to(tmp_path)
     refuses(lambda r: aff_wild2.read_per_video(r, 'AU', 'train'), root)
     link('train_set.txt'); refuses(aff_wild2.read_mtl, root)
@@ -82,7 +87,8 @@ def test_a_sentence_is_one_line(tmp_path):
 
 def deflated(data):
     f = io.BytesIO()
-    with zipfile.ZipFile(f, 'w', zipfile.ZIP_DEFLATED) as z: z.writestr('x/data.pkl', b'\x80\x02}q\x00.'); z.writestr('x/data/0', data)
+    with zipfile.ZipFile(f, 'w', zipfile.ZIP_DEFLATED) as z:
+        z.writestr('x/data.pkl', b'\x80\x02}q\x00.'); z.writestr('x/data/0', data)
     return f.getvalue()
 
 
@@ -92,14 +98,20 @@ def jpeg(size, between=b''):
     return bytes(data[:2]) + between + bytes(data[2:])
 
 
-def bmp(size, head=40): return b'BM' + struct.pack('<IHHIIiiHH', 0, 0, 0, 14 + head, head, size, size, 1, 24) + bytes(head - 16 + 64)
+def bmp(size, head=40):
+    return b'BM' + struct.pack('<IHHIIiiHH', 0, 0, 0, 14 + head, head, size, size, 1, 24) + bytes(head - 16 + 64)
 
 
-BOMBS = {'aliases.yaml': ('read_yaml', b'a0: &a0 [x, x]\n' + b''.join(b'a%d: &a%d [%s]\n' % (i, i, b', '.join([b'*a%d' % (i - 1)] * 9)) for i in range(1, 9))),
-         'deep.yaml': ('read_yaml', b'[' * 60_000), 'deep.json': ('read_json', b'[' * 9_000_000), 'long.csv': ('read_lines', b'x' * 20_000_000),
-         'zeros.pth': ('read_checkpoint', lambda: deflated(bytes(300_000_000))), 'head.safetensors': ('read_checkpoint', struct.pack('<Q', 1 << 40) + b'{}'),
-         'shape.npy': ('read_npy', b"\x93NUMPY\x01\0\x76\0{'descr': '<f8', 'fortran_order': False, 'shape': (99999999999,), }" + b' ' * 50 + b'\n'),
-         'markers.jpg': ('read_image', lambda: jpeg(30_000, b'\xff\xd0\xff\x01\xff\xd8')), 'plain.jpg': ('read_image', lambda: jpeg(60_000)),
+ALIASES = [b'a%d: &a%d [%s]\n' % (i, i, b', '.join([b'*a%d' % (i - 1)] * 9)) for i in range(1, 9)]
+BOMBS = {'aliases.yaml': ('read_yaml', b'a0: &a0 [x, x]\n' + b''.join(ALIASES)),
+         'deep.yaml': ('read_yaml', b'[' * 60_000), 'deep.json': ('read_json', b'[' * 9_000_000),
+         'long.csv': ('read_lines', b'x' * 20_000_000),
+         'zeros.pth': ('read_checkpoint', lambda: deflated(bytes(300_000_000))),
+         'head.safetensors': ('read_checkpoint', struct.pack('<Q', 1 << 40) + b'{}'),
+         'shape.npy': ('read_npy', b"\x93NUMPY\x01\0\x76\0{'descr': '<f8', 'fortran_order': False, 'shape': "
+                                   b"(99999999999,), }" + b' ' * 50 + b'\n'),
+         'markers.jpg': ('read_image', lambda: jpeg(30_000, b'\xff\xd0\xff\x01\xff\xd8')),
+         'plain.jpg': ('read_image', lambda: jpeg(60_000)),
          'header.bmp': ('read_image', bmp(30_000, 268)), 'core.bmp': ('read_image', bmp(-30_000, 108))}
 CODE = '''import resource, sys, time
 from pathlib import Path
@@ -110,7 +122,8 @@ before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process
 for path in sorted(Path(sys.argv[1]).iterdir()):
     try: globals()[sys.argv[2]](path); print(path.name, 'was read')
     except InputError: pass
-    print(path.name, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before >> 10, time.process_time() - began, file=sys.stderr)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before >> 10
+    print(path.name, memory, time.process_time() - began, file=sys.stderr)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before >> 10, time.process_time() - began)'''
 
 
@@ -119,7 +132,8 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before >> 10, time.pr
 def test_bombs(tmp_path, read):
     mine = {n: d for n, (r, d) in BOMBS.items() if r == read}
     for name, data in mine.items(): (tmp_path/name).write_bytes(data() if callable(data) else data)
-    done = subprocess.run([sys.executable, '-W', 'ignore', '-c', CODE, str(tmp_path), read], env=ENV, capture_output=True, text=True, timeout=200)
+    done = subprocess.run([sys.executable, '-W', 'ignore', '-c', CODE, str(tmp_path), read], env=ENV,
+                          capture_output=True, text=True, timeout=200)
     *was_read, last = done.stdout.splitlines() or ['']
     assert done.returncode == 0 and not was_read, done.stdout + done.stderr[-2000:]
     mb, seconds = map(float, last.split())
@@ -127,8 +141,11 @@ def test_bombs(tmp_path, read):
 
 
 def test_the_decoder_has_the_limit_wherever_the_library_is_imported_first():
-    code = "import affect_nb, cv2, numpy as np\ntry: print(cv2.imdecode(np.frombuffer(bytes.fromhex('%s'), np.uint8), 1))\nexcept cv2.error as e: print('MAX_IMAGE_PIXELS' in str(e))"
-    done = subprocess.run([sys.executable, '-c', code % bmp(30_000).hex()], env=ENV, capture_output=True, text=True, timeout=100)
+    code = ("import affect_nb, cv2, numpy as np\n"
+            "try: print(cv2.imdecode(np.frombuffer(bytes.fromhex('%s'), np.uint8), 1))\n"
+            "except cv2.error as e: print('MAX_IMAGE_PIXELS' in str(e))")
+    done = subprocess.run([sys.executable, '-c', code % bmp(30_000).hex()], env=ENV, capture_output=True, text=True,
+                          timeout=100)
     assert 'True' in done.stdout or 'MAX_IMAGE_PIXELS' in done.stderr, done.stdout + done.stderr
 
 
@@ -136,7 +153,9 @@ def test_half_a_jpeg_with_an_end(tmp_path):
     from affect_nb.data.check import check_images
     rng = np.random.default_rng(0)
     for k in range(4):
-        f = io.BytesIO(); Image.fromarray(rng.integers(0, 255, (112, 112, 3), dtype=np.uint8)).save(f, 'JPEG', progressive=k > 1); data = f.getvalue()
+        f, noise = io.BytesIO(), rng.integers(0, 255, (112, 112, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(f, 'JPEG', progressive=k > 1)
+        data = f.getvalue()
         (tmp_path/f'{k}.jpg').write_bytes(data if k % 2 else data[:len(data) * 2 // 3] + b'\xff\xd9')
     problems = check_images([str(tmp_path/f'{k}.jpg') for k in range(4)])[1]
     assert sorted(re.search(r'(\d)\.jpg', p)[1] for p in problems) == ['0', '2']

@@ -1,4 +1,5 @@
-"What a saved model says of itself is believed as far as its weights bear it out: attacks on each number and name, before memory is taken."
+"""What a saved model says of itself is believed as far as its weights bear it out: attacks on each number and name,
+before memory is taken."""
 import json, subprocess, sys
 
 import pytest
@@ -6,7 +7,9 @@ import pytest
 from common import ENV
 
 ODD = [10**9, 8192, -1, float('nan'), [10**9] * 9]
-NAMES = ['9' * 400, '~nobody/x', *(f'affect_nb.models.{name}' for name in ('mae:MAE', 'affect:AffectModel', 'temporal:TemporalConvolution', 'mae:torch', 'none:X'))] # the package's own are allowed
+NAMES = ['9' * 400, '~nobody/x', *(f'affect_nb.models.{name}'
+                                   for name in ('mae:MAE', 'affect:AffectModel', 'temporal:TemporalConvolution',
+                                                'mae:torch', 'none:X'))] # the package's own are allowed
 CODE = '''import copy, json, resource, sys, time
 from pathlib import Path
 from affect_nb.files import InputError
@@ -17,12 +20,14 @@ from affect_nb.models.mae import MAE, load_mae
 root, (odd, names) = Path(sys.argv[1]), json.load(sys.stdin)
 tiny = dict(img_size=32, patch_size=16, embed_dim=16, depth=1, num_heads=2)
 save_model(MAE(tiny, decoder_dim=16, decoder_depth=1, decoder_heads=2), root/'mae')
-save_model(AffectModel(create_encoder(tiny, 32), ['V', 'EXPR'], fusion=FeatureFusion(16, widths=[8, 12], audio=4), temporal='bilstm'), root/'affect')
+fusion = FeatureFusion(16, widths=[8, 12], audio=4)
+save_model(AffectModel(create_encoder(tiny, 32), ['V', 'EXPR'], fusion=fusion, temporal='bilstm'), root/'affect')
 def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
 
 def leaves(x, path=()):
     yield path
-    for k, v in x.items() if isinstance(x, dict) else enumerate(x) if isinstance(x, list) else (): yield from leaves(v, (*path, k))
+    inside = x.items() if isinstance(x, dict) else enumerate(x) if isinstance(x, list) else ()
+    for k, v in inside: yield from leaves(v, (*path, k))
 
 def read(reader, folder, config):
     "What became of a configuration."
@@ -35,7 +40,8 @@ def read(reader, folder, config):
     return said
 
 counts = dict(read=0, refused=0)
-for reader, part, name in ((load_model, 'backbone', 'affect'), (create_encoder, 'backbone', 'affect'), (load_mae, 'encoder', 'mae'), (create_encoder, 'encoder', 'mae')):
+for reader, part, name in ((load_model, 'backbone', 'affect'), (create_encoder, 'backbone', 'affect'),
+                           (load_mae, 'encoder', 'mae'), (create_encoder, 'encoder', 'mae')):
     good = json.loads((root/name/'config.json').read_text())
     assert read(reader, root/name, good) == 'read'
     def changed(path, value):
@@ -48,7 +54,8 @@ for reader, part, name in ((load_model, 'backbone', 'affect'), (create_encoder, 
         if reader is create_encoder and part not in path: continue # it reads no more
         for value in odd: changed(path, value)
         if path[-1] in ('encoder', 'fusion', 'temporal'): [changed(path, value) for value in names]
-    for size in (dict(embed_dim=2048, depth=48, num_heads=32, patch_size=1, img_size=64), dict(embed_dim=1024, depth=24, num_heads=16)):
+    for size in (dict(embed_dim=2048, depth=48, num_heads=32, patch_size=1, img_size=64),
+                 dict(embed_dim=1024, depth=24, num_heads=16)):
         config = copy.deepcopy(good); config[part]['encoder'] |= size
         assert read(reader, root/name, config) == 'refused'
     (root/name/'config.json').write_text(json.dumps(good))
@@ -57,7 +64,8 @@ print(json.dumps(counts))'''
 
 @pytest.mark.skipif(sys.platform != 'linux', reason='memory is counted otherwise')
 def test_every_number_and_name_of_a_configuration(tmp_path):
-    done = subprocess.run([sys.executable, '-W', 'ignore', '-c', CODE, str(tmp_path)], input=json.dumps([ODD, NAMES]), env=ENV, capture_output=True, text=True, timeout=300)
+    done = subprocess.run([sys.executable, '-W', 'ignore', '-c', CODE, str(tmp_path)], input=json.dumps([ODD, NAMES]),
+                          env=ENV, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr[-3000:]
     told = json.loads(done.stdout.splitlines()[-1])
     assert told['refused'] > 120, told

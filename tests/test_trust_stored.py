@@ -21,7 +21,8 @@ def run(folder, seed):
     pd.DataFrame(dict(V=rng.normal(size=200))).to_parquet(folder/'predictions.parquet')
     save_file(dict(w=torch.tensor(rng.normal(size=(50, 20)))), folder/'model.safetensors')
     (folder/'log.csv').write_text('epoch,loss\n0,.5\n')
-    write_record(folder, dict(digest=f'{seed:064d}', kind='mtl', name=folder.name, metrics=dict(V=dict(metric='ccc', ours=dict(score=1e-5, lo=.25)))))
+    write_record(folder, dict(digest=f'{seed:064d}', kind='mtl', name=folder.name,
+                              metrics=dict(V=dict(metric='ccc', ours=dict(score=1e-5, lo=.25)))))
     return folder
 
 
@@ -58,8 +59,10 @@ def flip(data):
 
 def test_flipped_bits(tmp_path):
     folder, df = run(tmp_path/'a', 1), store(tmp_path/'s', 1)
-    files = [(folder/n, lambda: whole(folder)) for n in ('record.json', 'predictions.parquet', 'model.safetensors', 'log.csv')]
-    files += [(tmp_path/'s'/n, lambda: open_features(tmp_path/'s', df)) for n in ('features.npy', 'index.parquet', 'blocks.json')]
+    files = [(folder/n, lambda: whole(folder)) for n in ('record.json', 'predictions.parquet', 'model.safetensors',
+                                                         'log.csv')]
+    files += [(tmp_path/'s'/n, lambda: open_features(tmp_path/'s', df))
+              for n in ('features.npy', 'index.parquet', 'blocks.json')]
     silent = [file.name for file, check in files for _ in range(45) if not noticed(file, flip, check)]
     assert not silent and len(files) * 45 > 300, silent
     for _, check in files: check()
