@@ -10,8 +10,7 @@ from mkdocs.structure.files import File, Files
 ROOT = Path(__file__).resolve().parents[1]
 NBS, PACKAGE = ROOT/'nbs', ROOT/'affect_nb'
 FLOORS = dict(data='Data', models='Models', train='Training', runs='Runs', tables='Tables', sweep='Sweeps',
-              report='Report',
-              infer='Answers', explore='Explorers')
+              report='Report', infer='Answers', explore='Explorers')
 SOURCE = 'https://github.com/affect-nb/affect_nb/blob/main'
 PLAIN = re.compile(r'\x1b\[[0-9;]*m')
 
@@ -75,8 +74,8 @@ def linked(text, page):
         if not target or '://' in target or target.startswith('mailto:'): return m[0]
         path = Path(os.path.normpath(NBS/Path(page).parent/target))
         if not path.is_relative_to(NBS): return f'{m[1]}{SOURCE}/{path.relative_to(ROOT).as_posix()}{m[3]}'
-        page = target.removesuffix('.ipynb') + '.md' if target.endswith('.ipynb') else target
-        return f"{m[1]}{page}{'#' * bool(anchor)}{anchor}{m[3]}"
+        target = target.removesuffix('.ipynb') + '.md' if target.endswith('.ipynb') else target
+        return f"{m[1]}{target}{'#' * bool(anchor)}{anchor}{m[3]}"
     return re.sub(r'(\]\()([^)\s]+)(\))', one, text)
 
 
