@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import psutil, pytest, torch
 
 from affect_nb.files import InputError
+from affect_nb.runs.execute import RunFailed
 from affect_nb.runs.launch import train_together
 from affect_nb.runs.record import read_record
 from affect_nb.runs.request import Request
@@ -138,6 +139,36 @@ def test_without_gpus_a_run_takes_one_place(made_on, monkeypatch, tmp_path):
         m.setattr(Request, 'make', lambda self, out, gpu=-1, **_: made_on.update({self.slug: gpu}))
         assert sweep.ensure([request('one', 1), request('many', 8)], tmp_path, say=lambda _: None) == {}
     assert made_on == dict(one=-1, many=-1)
+
+
+def test_workers_above_the_gpus_share_them(monkeypatch, tmp_path):
+    "Five workers on two GPUs: at most three runs on each, and they are told that a third of the memory is theirs."
+    used, most, shares, guard = Counter(), Counter(), set(), threading.Lock()
+    def make(self, out, gpu=-1, **_):
+        with guard:
+            used[gpu] += 1
+            most[gpu] = max(most[gpu], used[gpu])
+            shares.add(os.environ['AFFECT_GPU_SHARE'])
+        time.sleep(.05)
+        with guard: used[gpu] -= 1
+    monkeypatch.setattr(sweep, 'machine', lambda: (8, [0, 1]))
+    monkeypatch.setattr(Request, 'make', make)
+    assert sweep.ensure([request(f'r{k}', 1) for k in range(20)], tmp_path, workers=5, say=lambda _: None) == {}
+    assert set(most) == {0, 1} and 2 <= max(most.values()) <= 3 and shares == {'3'}
+    assert 'AFFECT_GPU_SHARE' not in os.environ
+
+
+def test_a_worker_that_is_lost_when_all_is_done(monkeypatch, tmp_path):
+    "The record is there: the run has not failed, and nothing says so later."
+    made = set()
+    def make(self, out, **_):
+        (tmp_path/'runs'/self.name).mkdir(parents=True)
+        made.add(self.name)
+        raise RunFailed('its worker was lost')
+    monkeypatch.setattr(sweep, 'finished', lambda out, r, *_, **__: r.name in made)
+    monkeypatch.setattr(Request, 'make', make)
+    assert sweep.ensure([request('one', 1)], tmp_path, say=lambda _: None) == {}
+    assert not list(tmp_path.rglob('error.txt'))
 
 
 @pytest.mark.parametrize('devices', [[2, 3], []])

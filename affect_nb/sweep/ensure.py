@@ -299,6 +299,7 @@ def _make(missing, out, how, workers, config, tell, say, pace):
         try:
             for batch in _run_all(missing, app):
                 for r, error in batch:
+                    if error and finished(out, r, how['rerun']): error = None # it was lost when all was done
                     progress.ended(r, error)
                     if error: failed[r.digest] = _noted(error, run_folder(out, r))
                     else: tell(r)
