@@ -220,6 +220,22 @@ def test_five_kills(few, whole, tmp_path):
 def local(*more): return '--config', ROOT/'configs'/'local.py', *more
 
 
+@pytest.mark.slow
+def test_the_interchange_is_killed(few, whole, tmp_path):
+    "Parsl would wait for ever for runs that it can no longer hear of."
+    out = tmp_path/'out'
+    sweep = Sweep(few, out, '3', *local())
+    try:
+        assert sweep.wait_until(lambda: epochs(out, 'pretrain', 3)), sweep.said
+        kill(called(sweep, 'interchange.py'))
+        assert sweep.process.wait(60) == 2, sweep.said
+        assert 'interchange has ended' in sweep.said and 'Traceback' not in sweep.said
+        assert not sweep.left()
+    finally: sweep.end()
+    finish(few, out, '3')
+    check(out, whole)
+
+
 def test_ctrl_c_under_a_configuration(few, whole, tmp_path):
     "In a terminal it reaches all processes of the command's group, Parsl's go-between among them."
     out = tmp_path/'out'

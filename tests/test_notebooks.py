@@ -16,6 +16,9 @@ NOTEBOOKS = [t for t in tracked() if t.suffix == '.ipynb' and t.parts[0] == 'nbs
 MODULES = [t for t in tracked() if t.suffix == '.py' and t.parts[0] == 'affect_nb' and not t.name.startswith('_')]
 
 
+def text_of(path): return path.read_text(encoding='utf-8')
+
+
 def cells(path, kind='code'):
     return [''.join(c['source']) for c in json.loads((ROOT/path).read_text(encoding='utf-8'))['cells']
             if c['cell_type'] == kind]
@@ -40,14 +43,13 @@ def test_modules_are_in_step_with_the_notebooks(checkout):
     nbdev('nbdev_export', checkout)
     made = {f.relative_to(checkout).as_posix() for f in (checkout/'affect_nb').rglob('*.py')}
     assert made == {t.as_posix() for t in tracked() if t.parts[0] == 'affect_nb' and t.suffix == '.py'}
-    def text(folder, name): return (folder/name).read_text(encoding='utf-8')
-    differ = [n for n in sorted(made) if text(checkout, n) != text(ROOT, n)]
+    differ = [n for n in sorted(made) if text_of(checkout/n) != text_of(ROOT/n)]
     assert not differ, f'run nbdev_export: {differ}'
 
 
 def test_notebooks_are_clean(checkout):
     nbdev('nbdev_clean', checkout)
-    differ = [str(n) for n in NOTEBOOKS if json.loads(text(checkout, n)) != json.loads(text(ROOT, n))]
+    differ = [str(n) for n in NOTEBOOKS if json.loads(text_of(checkout/n)) != json.loads(text_of(ROOT/n))]
     assert not differ, f'run nbdev_clean: {differ}'
 
 

@@ -22,7 +22,7 @@ from ..runs.forks import forking, forks, give_up
 from ..runs.execute import RunFailed, plain_disk_full
 from ..runs.record import finished, run_folder
 from ..runs.request import Request
-from .job import TERMINAL, deaf, helpers, see_off, watch
+from .job import TERMINAL, deaf, helpers, is_cut_off, see_off, watch
 from .pace import Pace
 from .progress import Progress
 
@@ -231,7 +231,8 @@ def _configured(out, how, config):
     finally:
         with deaf(*TERMINAL, signal.SIGTERM): # once is enough, and the second time nothing would be left in order
             there = helpers(config)
-            kernel.cleanup()
+            if is_cut_off(config): see_off(there, 0) # Parsl would wait for an answer before it ends them
+            else: kernel.cleanup()
             see_off(there)
 
 # %% ../../nbs/sweep/ensure.ipynb #e7cbecd7
@@ -291,6 +292,9 @@ def ensure(
     if config and not failed: shutil.rmtree(Path(out)/'.parsl', ignore_errors=True)
     return failed
 
+# %% ../../nbs/sweep/ensure.ipynb #29025507
+_CUT_OFF = "Parsl's interchange has ended, through which the runs are heard of: the same command continues"
+
 def _make(missing, out, how, workers, config, tell, say, pace):
     "Make runs side by side, and say what becomes of them."
     failed, stop = {}, threading.Event()
@@ -303,6 +307,7 @@ def _make(missing, out, how, workers, config, tell, say, pace):
                     progress.ended(r, error)
                     if error: failed[r.digest] = _noted(error, run_folder(out, r))
                     else: tell(r)
+                if config and is_cut_off(config): raise RunFailed(_CUT_OFF)
         except (KeyboardInterrupt, GeneratorExit):
             if not config: interrupt(stop)
             raise
