@@ -15,11 +15,11 @@ outputs: .venv/installed ## the demo with three seeds, its tables and pictures i
 
 test: .venv/installed ## notebook tests and pytest
 	$(BIN)/nbdev_test --n-workers 2
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-all: .venv/installed ## with what is slow: long fuzzing, many kills
 	$(BIN)/nbdev_test --n-workers 2 --flags slow
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not cuda"
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not cuda"
 
 lab: .venv/installed ## the explorers in JupyterLab
 	$(BIN)/affect lab

@@ -14,8 +14,11 @@ settings.register_profile('same', derandomize=True, deadline=None)
 settings.load_profile('same')
 
 
+SLOWEST = 'sweep', 'search', 'kills', 'predict', 'parallel', 'ranks' # minutes each: begun last, one process would wait
+
 def pytest_collection_modifyitems(items):
-    "What is marked `browser` runs wherever there is one."
+    "The slowest files first; what is marked `browser` runs wherever there is one."
+    items.sort(key=lambda item: item.path.stem.removeprefix('test_') not in SLOWEST)
     if CHROMIUM and DRIVER: return
     for item in items:
         if item.get_closest_marker('browser'):
