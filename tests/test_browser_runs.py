@@ -38,8 +38,8 @@ def write_demo(out):
     "An output folder with two runs of Table 3, one that failed, and the table."
     from affect_nb.runs.request import Setup
     project = Setup('smoke', out=out).project()
-    first, second = (write_run(out, project, *of, lr=lr) for of,
-                     lr in ((('V-S1-W1-11111111', .4), 1e-3), (('V-S5-W5-22222222', .1), 1e-4)))
+    first = write_run(out, project, 'V-S1-W1-11111111', .4, lr=1e-3)
+    second = write_run(out, project, 'V-S5-W5-22222222', .1, lr=1e-4)
     (out/'runs'/'V-S9-W9-33333333').mkdir()
     (out/'runs'/'V-S9-W9-33333333'/'error.txt').write_text('a video is too short')
     (out/'tables').mkdir()

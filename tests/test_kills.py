@@ -305,8 +305,8 @@ def struck(sweep, rnd, processes):
         if not later(sweep, rnd): return None
         if weak: FAULTS[weak][0](sweep)
         until = time.time() + 30 # a kernel that was at work is missed by then
-        if not weak or sweep.wait_until(lambda: 'FAILED' in sweep.said
-                                        or time.time() > until): hit.append(rnd.choice(['KILL', *ASKED]))
+        if not weak or sweep.wait_until(lambda: 'FAILED' in sweep.said or time.time() > until):
+            hit.append(rnd.choice(['KILL', *ASKED]))
         if hit and not strike(sweep, hit[0]): hit = []
         assert hit or sweep.process.returncode in (0, 2) and not sweep.left(), sweep.said
         return hit + ([weak] if weak and 'FAILED' in sweep.said else [])

@@ -40,8 +40,8 @@ def test_one_name_version_and_python(given):
     project = PROJECT['project']
     assert CFG['lib_name'] == project['name'] == given['name'] == PROJECT['tool']['nbdev']['lib_path'] == 'affect_nb'
     assert CFG['version'] == given['version'] == affect_nb.__version__
-    said = given['python_requires'], project['requires-python'], f">={CFG['min_python']},<{CFG['max_python']}"
-    assert len({SpecifierSet(text) for text in said}) == 1
+    wanted = SpecifierSet(f">={CFG['min_python']},<{CFG['max_python']}")
+    assert SpecifierSet(given['python_requires']) == SpecifierSet(project['requires-python']) == wanted
     assert CFG['description'] == given['description'] and len(CFG['description']) > 40
 
 
